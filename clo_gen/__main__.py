@@ -1,0 +1,3 @@
+from clo_gen.cli import main
+
+main()

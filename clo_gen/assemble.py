@@ -1,0 +1,212 @@
+"""From a run config to the graph's arguments: read, judge, fit."""
+
+import dataclasses
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+
+from clo_gen.cash.schedule import schedule
+from clo_gen.io import tables
+from clo_gen.io.config import RunConfig, curve_table, cutoff_month, read_scenarios
+from clo_gen.io.deal import LoadedDeal, read_deal
+from clo_gen.io.macro import MacroHistory, moodys_baa, read_macro
+from clo_gen.io.panel import CountHistory, read_rating_events, transition_counts
+from clo_gen.io.problems import InputError
+from clo_gen.io.synthetic import LABEL, synthetic_tape
+from clo_gen.io.tape import ColumnMap, LoadedTape, judge_tape, read_column_map, read_tape
+from clo_gen.models import macro_baseline, prepayment, systematic, transition_baseline
+from clo_gen.pipeline import Inputs, Params, Setup, index_now
+from clo_gen.states import RATING
+
+HISTORY_MONTHS = 13  # kept before the path: lags and twelve-month changes
+
+
+@dataclasses.dataclass(frozen=True)
+class Assembly:
+    """All that a run needs, and where it came from."""
+
+    config: RunConfig
+    setup: Setup
+    params: Params
+    inputs: Inputs
+    scenarios: dict
+    tape: LoadedTape
+    deal: LoadedDeal
+    macro: MacroHistory
+    counts: CountHistory
+    provenance: dict  # macro, transitions, tape -> {"kind": real or synthetic, "source", "notes"}
+
+
+def _double(tree):
+    """Every floating leaf in the widest dtype that is switched on."""
+    return jax.tree.map(lambda x: jnp.asarray(x, float) if jnp.issubdtype(
+        jnp.asarray(x).dtype, jnp.floating) else jnp.asarray(x), tree)
+
+
+def load_macro(config):
+    """MacroHistory named by the config's [macro]."""
+    embedded = config.source == "embedded"
+    path = tables.data_path("macro_monthly_1959_2026.csv") if embedded else config.source
+    extra = moodys_baa() if config.credit_spread == "baa" else None
+    if extra is not None:
+        extra.index.name = "period"
+    history = read_macro(path, layout="fred" if embedded else config.layout, units=config.units,
+                         extra=extra)
+    return dataclasses.replace(history, source=path.name) if embedded else history
+
+
+def load_counts(config):
+    """CountHistory of the rating events named by the config's [transitions]."""
+    embedded = config.events == "embedded"
+    path = tables.data_path("rating_events_1999_2005.csv") if embedded else config.events
+    panel = read_rating_events(path, RATING)
+    return transition_counts(panel, RATING, path.name if embedded else path)
+
+
+def prior_matrix():
+    """Monthly S&P 1981-2016 matrix [S, S] in the rating space: the prior of the counts."""
+    matrix = np.zeros((RATING.size, RATING.size))
+    matrix[:8, :8] = transition_baseline.monthly_root(tables.sp_annual_matrix())
+    return matrix
+
+
+def fit_transitions(config, counts: CountHistory, macro: MacroHistory, series):
+    """(constant model, chosen model) fitted to `counts`; both predict monthly matrices."""
+    z = covariates_at(config.covariates, macro, series, counts.months)
+    base = transition_baseline.posterior_mean(counts.counts.sum((0, 1)), prior_matrix(),
+                                              config.prior_months, RATING)
+    mean, scale = z.mean(0), z.std(0)
+    constant = transition_baseline.constant(base, config.covariates, RATING, mean, scale,
+                                            config.saturation)
+    if config.model == "constant":
+        return constant, constant
+    logit, converged = transition_baseline.fit_logit(constant, counts.counts.sum(1), z,
+                                                     config.ridge)
+    if not bool(converged):
+        raise InputError("transitions: the logit did not converge; want fewer covariates, a larger "
+                         'ridge, or model = "constant"')
+    return constant, logit
+
+
+def covariates_at(names, macro: MacroHistory, series, months):
+    """Covariates [len(months), Z] of real history."""
+    frame = macro.until(months[-1], series)
+    first = frame.index.get_indexer([months[0]])[0]
+    if first < 12:
+        raise InputError(f"{macro.source}: history starts {frame.index[0]}; want at least twelve "
+                         f"months before the transition counts, which start {months[0]}")
+    values = jnp.asarray(frame.to_numpy())
+    z = transition_baseline.covariate_paths(names, series, values[first:], values[:first])
+    return np.asarray(z)
+
+
+def fit_macro(config, macro: MacroHistory, last_month):
+    """(generator params, recent history [H, M], first month, last month) up to `last_month`."""
+    frame = macro.until(last_month, config.series)
+    recent = frame.to_numpy()[-HISTORY_MONTHS:]
+    sample = frame.loc[config.fit_from:]
+    if len(sample) < 120:
+        raise InputError(f"{macro.source}: {len(sample)} months from {config.fit_from} to "
+                         f"{frame.index[-1]}; want at least 120 to fit a macro generator")
+    if config.generator == "var":
+        keep = np.ones(len(sample), bool)
+        if config.leave_out:
+            first, last = (pd.Period(m, "M") for m in config.leave_out)
+            keep = ~((sample.index >= first) & (sample.index <= last))
+        params = macro_baseline.fit_var(sample.to_numpy(), config.lags, keep)
+    else:
+        params = macro_baseline.fit_block_bootstrap(sample.to_numpy(), recent[-1],
+                                                    config.block_months)
+    return params, recent, sample.index[0], sample.index[-1]
+
+
+def load_tape(config: RunConfig, folder, deal_terms):
+    """LoadedTape named by the config: a file, or synthetic terms of the deal's target par."""
+    indices = tuple(config.indices)
+    common = dict(cutoff=deal_terms.closing, space=RATING, indices=indices,
+                  recovery_by_lien=config.recovery.by_lien)
+    if config.tape.file:
+        columns = read_column_map(folder / config.tape.columns) if config.tape.columns else None
+        return read_tape(folder / config.tape.file, columns=columns or ColumnMap(), **common)
+    s = config.tape.synthetic
+    frame = synthetic_tape(obligors=s.obligors, par=deal_terms.target_par,
+                           cutoff=deal_terms.closing, rating_weights=s.rating_weights,
+                           spread_bps=s.spread_bps, seed=s.seed)
+    return judge_tape(frame, source=f"{LABEL} terms", **common)
+
+
+def assemble(config: RunConfig, folder: pathlib.Path):
+    """Assembly of a run. Raises InputError for any bad file or combination."""
+    terms = read_deal(folder / config.deal).terms
+    tape = load_tape(config, folder, terms)
+    deal = read_deal(folder / config.deal, par=tape.par)
+    if terms.index not in config.indices:
+        raise InputError(f"{deal.source}: index: {terms.index!r}; want one of "
+                         f"{', '.join(config.indices)} (run config, [indices])")
+    series = config.macro.series
+    macro = load_macro(config.macro)
+    macro_params, recent, first, last = fit_macro(config.macro, macro, cutoff_month(terms.closing))
+    counts = load_counts(config.transitions)
+    _, transition = fit_transitions(config.transitions, counts, macro, series)
+    spread = macro.until(last, series).loc[str(first):, config.prepayment.spread_series]
+    curves, follows = curve_table(config.indices, deal.months)
+    columns = tuple(-1 if name is None else series.index(name) for name in follows)
+    loadings = systematic.Loadings(**config.factors.model_dump())
+    params = Params(
+        macro=macro_params,
+        transition=transition,
+        prepayment=prepayment.Prepayment(config.prepayment.cpr,
+                                         config.prepayment.spread_sensitivity,
+                                         float(spread.mean()), config.prepayment.spread_series),
+        loadings=loadings,
+    )
+    loans = _double(tape.tape)
+    today = index_now(jnp.asarray(recent), jnp.asarray(curves), columns)
+    inputs = Inputs(tape=loans, schedule=schedule(loans, deal.calendar, today), deal=deal.deal,
+                    program=deal.program, calendar=deal.calendar, curves=curves, history=recent)
+    setup = Setup(
+        space=RATING, mode=config.mode,
+        recovery_lag=config.recovery.lag_months,
+        groups=(len(tape.cohorts), len(tape.industries), len(tape.regions)),
+        series=series, index_columns=columns, note_index=tuple(config.indices).index(terms.index),
+        macro_sample=macro_baseline.sample, transition_predict=transition_baseline.predict,
+    )
+    scenarios = read_scenarios(folder / config.scenario_file, config.scenarios, series, deal.months)
+    return Assembly(config, setup, _double(params), _double(inputs), _double(scenarios), tape, deal,
+                    macro, counts, _provenance(config, macro, counts, tape, deal, first, last))
+
+
+def _provenance(config, macro, counts, tape, deal, first, last):
+    embedded = config.macro.source == "embedded"
+    synthetic = config.tape.synthetic is not None
+    notes = [f"{config.macro.generator} fitted {first} to {last}, nothing later is seen"]
+    if config.macro.leave_out and config.macro.generator == "var":
+        notes.append("left out of the fit: " + " to ".join(config.macro.leave_out))
+    return {
+        "macro": {
+            "kind": "real",
+            "source": ("FRED-format US history, " if embedded else "") + macro.source,
+            "notes": [*notes, *macro.notes],
+        },
+        "transitions": {
+            "kind": "real",
+            "source": f"corporate rating histories {counts.months[0]} to {counts.months[-1]} "
+                      f"({counts.source}), Dirichlet prior S&P 1981-2016 worth "
+                      f"{config.transitions.prior_months:g} obligor-months a rating",
+            "notes": [f"{int(counts.counts[..., :7, 7].sum())} defaults in the histories; "
+                      "withdrawn ratings are censored",
+                      f"prepayment is an assumption: {config.prepayment.cpr:.0%} a year"],
+        },
+        "tape": {
+            "kind": "synthetic" if synthetic else "real",
+            "source": tape.source,
+            "notes": [f"{len(tape.frame)} loans", *(f"derived {d}" for d in tape.derived),
+                      *([f"unknown columns kept: {', '.join(tape.extra)}"] if tape.extra else [])],
+        },
+        "deal": {"kind": "real" if "published" in deal.terms.source else "user",
+                 "source": deal.terms.source or deal.source,
+                 "notes": [f"not modelled yet: {text}" for text in deal.not_modelled]},
+    }

@@ -1,0 +1,233 @@
+"""Run config and scenario table: TOML -> frozen records; each default once, on its field."""
+
+import datetime
+import pathlib
+import tomllib
+from typing import Annotated, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from clo_gen.io.macro import SERIES
+from clo_gen.io.problems import InputError, Problems
+from clo_gen.io.tables import config_path
+from clo_gen.io.toml import Record, load_toml, parse
+from clo_gen.models import scenarios
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(gt=0)]
+Month = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
+
+
+class SyntheticTape(Record):
+    """Loan terms drawn around stated averages; labelled synthetic wherever it appears."""
+
+    obligors: Annotated[int, Field(gt=0, le=100_000)] = 200
+    spread_bps: Annotated[float, Field(gt=0, le=2000)] = 336.0
+    rating_weights: dict[str, Share]
+    seed: Annotated[int, Field(ge=0)] = 1
+
+
+class TapeConfig(Record):
+    file: str | None = None
+    columns: str | None = None  # column map (TOML) for a file with other headers
+    synthetic: SyntheticTape | None = None
+
+
+class MacroConfig(Record):
+    source: str = "embedded"  # or a CSV file
+    layout: Literal["fred", "fed", "wide"] = "fred"
+    units: Literal["fraction", "percent"] = "fraction"  # of a wide file
+    credit_spread: Literal["embedded", "baa"] = "embedded"  # baa: read through the package arch
+    series: Annotated[tuple[str, ...], Field(min_length=2)]
+    generator: Literal["var", "block_bootstrap"] = "var"
+    lags: Annotated[int, Field(ge=1, le=12)] = 2
+    block_months: Annotated[int, Field(ge=2, le=120)] = 24
+    fit_from: Month = "1985-01"
+    leave_out: tuple[Month, Month] | None = None  # first and last month the VAR does not fit
+
+
+class TransitionConfig(Record):
+    events: str = "embedded"  # rating events CSV
+    model: Literal["logit", "constant"] = "logit"
+    covariates: tuple[str, ...] = ("gdp_growth_yoy", "unemployment_rate_change_12m")
+    prior_months: Annotated[float, Field(gt=0)] = 12_000.0  # weight of the S&P 1981-2016 prior
+    ridge: Annotated[float, Field(ge=0)] = 1.0
+    saturation: Annotated[float, Field(gt=0)] = 4.0  # standard deviations of a covariate
+    test_from: Month = "2004-01"  # the held-out check fits before and tests from here on
+
+
+class PrepaymentConfig(Record):
+    cpr: Share = 0.20
+    spread_sensitivity: Annotated[float, Field(ge=0, le=10)] = 0.5  # of log CPR per point of spread
+    spread_series: str = "credit_spread_cp"
+
+
+class RecoveryConfig(Record):
+    lag_months: Annotated[int, Field(ge=0, le=60)] = 12
+    by_lien: dict[Literal["first", "second", "unsecured"], Share] = {
+        "first": 0.60, "second": 0.30, "unsecured": 0.35}
+
+
+class FactorConfig(Record):
+    """Standard deviations of the log-odds of worse moves, by source (defaults assumed)."""
+
+    cohort: Annotated[float, Field(ge=0, le=3)] = 0.30
+    industry: Annotated[float, Field(ge=0, le=3)] = 0.30
+    region: Annotated[float, Field(ge=0, le=3)] = 0.15
+    persistence: Annotated[float, Field(ge=0, lt=1)] = 0.95
+
+
+class Curve(Record):
+    """A forward curve: yearly rates by month after the cut-off, linear between, flat beyond."""
+
+    months: Annotated[tuple[int, ...], Field(min_length=1)]
+    rates: Annotated[tuple[float, ...], Field(min_length=1)]
+
+
+class RunConfig(Record):
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    paths: Annotated[int, Field(ge=2, le=10_000_000)] = 1000
+    block: Annotated[int, Field(ge=1, le=65_536)] = 256  # paths per compiled call
+    mode: Literal["markov", "expected"] = "markov"
+    temperature: Annotated[float, Field(ge=0, le=10)] = 0.0  # of the coverage tests; 0 is hard
+    scenarios: Annotated[tuple[str, ...], Field(min_length=1)]
+    scenario_file: str = "scenarios.toml"
+    deal: str
+    tape: TapeConfig
+    macro: MacroConfig
+    transitions: TransitionConfig = TransitionConfig()
+    prepayment: PrepaymentConfig = PrepaymentConfig()
+    recovery: RecoveryConfig = RecoveryConfig()
+    factors: FactorConfig = FactorConfig()
+    indices: dict[str, str | Curve] = {"SOFR": "policy_rate"}
+
+
+class Shape(Record):
+    peak_month: Positive
+    hold_months: Annotated[int, Field(ge=0)] = 0
+    decay_months: Positive
+
+
+class ScenarioTerms(Record):
+    shift: dict[str, Annotated[float, Field(ge=-100, le=100)]] = {}  # percentage points
+    multiplier: dict[str, Annotated[float, Field(gt=0, le=100)]] = {}
+
+
+class ScenarioTable(Record):
+    shape: dict[str, Shape]
+    scenarios: dict[str, ScenarioTerms]
+
+
+def set_value(data, assignment):
+    """Puts one `a.b=value` (TOML value; bare text counts as a string) into nested dict `data`."""
+    key, equals, text = assignment.partition("=")
+    if not equals or not key.strip():
+        raise InputError(f"--set {assignment}: want key=value, such as macro.lags=3")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *parents, leaf = key.strip().split(".")
+    for parent in parents:
+        data = data.setdefault(parent, {})
+        if not isinstance(data, dict):
+            raise InputError(f"--set {assignment}: {parent} is a value, not a table")
+    data[leaf] = value
+
+
+def read_config(path=None, overrides=()):
+    """(RunConfig, folder) from TOML; without `path` the shipped quickstart.
+
+    `overrides` are `key=value` texts; file names in the config are relative to `folder`.
+    Raises InputError with every problem.
+    """
+    path = pathlib.Path(config_path("quickstart.toml") if path is None else path)
+    data = load_toml(path)
+    for assignment in overrides:
+        set_value(data, assignment)
+    config = parse(data, RunConfig, path)
+    problems = Problems(path)
+    _check(config, problems)
+    problems.raise_if_any()
+    return config, path.parent
+
+
+def _check(config, problems):
+    tape, macro = config.tape, config.macro
+    if (tape.file is None) == (tape.synthetic is None):
+        problems.say("tape: want either file or synthetic")
+    if tape.synthetic and abs(sum(tape.synthetic.rating_weights.values()) - 1.0) > 1e-6:
+        problems.add("tape.synthetic.rating_weights", sum(tape.synthetic.rating_weights.values()),
+                     "weights that add to 1")
+    for name in macro.series:
+        if name not in SERIES:
+            problems.add("macro.series", name, "one of " + ", ".join(SERIES))
+    bases = {c.removesuffix("_change_12m") for c in config.transitions.covariates}
+    followed = {s for s in config.indices.values() if isinstance(s, str)}
+    for place, names in (("transitions.covariates", bases), ("indices", followed),
+                         ("prepayment.spread_series", {config.prepayment.spread_series})):
+        for name in sorted(names - set(macro.series)):
+            problems.add(place, name, "one of macro.series: " + ", ".join(macro.series))
+    for name, curve in config.indices.items():
+        if isinstance(curve, Curve) and (len(curve.months) != len(curve.rates)
+                                         or list(curve.months) != sorted(set(curve.months))):
+            problems.say(f"indices.{name}: want months in rising order, and as many rates")
+    if not config.indices:
+        problems.say("indices: want at least one index")
+
+
+def read_scenarios(path, wanted, series, months):
+    """{name: models.scenarios.Scenario} of the `wanted` names over `months` months and `series`.
+
+    Raises InputError for an unknown scenario, series or key.
+    """
+    table = parse(load_toml(path), ScenarioTable, path)
+    problems = Problems(path)
+    groups = {"credit_spread": [s for s in series if s.startswith("credit_spread")]}
+    known = {*SERIES, "credit_spread"}
+    for name in wanted:
+        if name not in table.scenarios:
+            problems.add("scenario", name, "one of " + ", ".join(table.scenarios))
+    for name, terms in table.scenarios.items():
+        for key in (*terms.shift, *terms.multiplier):
+            if key not in known or key not in table.shape:
+                problems.add(f"scenarios.{name}", key, "a series that has a shape: "
+                             + ", ".join(s for s in table.shape if s in known))
+    problems.raise_if_any()
+    shape = np.zeros((months, len(series)))
+    for key, s in table.shape.items():
+        for member in groups.get(key, [key] if key in series else []):
+            shape[:, series.index(member)] = scenarios.shape_of(
+                months, s.peak_month, s.hold_months, s.decay_months)
+
+    def row(given, neutral, scale):
+        values = np.full(len(series), neutral)
+        for key, value in given.items():
+            for member in groups.get(key, [key] if key in series else []):
+                values[series.index(member)] = value * scale
+        return values
+
+    never_negative = ("unemployment_rate", "policy_rate", "treasury_10y")
+    lower = np.array([0.0 if s in never_negative or s.startswith("credit_spread") else -np.inf
+                      for s in series])
+    return {name: scenarios.Scenario(row(table.scenarios[name].shift, 0.0, 0.01),
+                                     row(table.scenarios[name].multiplier, 1.0, 1.0), shape, lower)
+            for name in wanted}
+
+
+def curve_table(indices, months):
+    """Forward curves [months, I] and the macro series name (or None) of each index."""
+    curves, follows = np.zeros((months, len(indices))), []
+    for i, source in enumerate(indices.values()):
+        follows.append(source if isinstance(source, str) else None)
+        if not isinstance(source, str):
+            curves[:, i] = np.interp(np.arange(1, months + 1), source.months, source.rates)
+    return curves, tuple(follows)
+
+
+def cutoff_month(closing: datetime.date):
+    """Last month of history known at `closing`: the month before."""
+    return pd.Period(closing, "M") - 1

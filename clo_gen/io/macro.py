@@ -1,0 +1,271 @@
+"""Macro history: FRED-format, Fed supervisory-scenario and wide CSV files -> monthly fractions.
+
+Standard series (yearly fractions): gdp_growth_yoy, unemployment_rate, inflation_yoy, policy_rate,
+treasury_10y, credit_spread_ig, credit_spread_hy, credit_spread_cp (commercial paper - Treasury
+bill), property_index (yearly growth), equity_return (yearly). A model takes any subset.
+"""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+import pandas as pd
+
+from clo_gen.io.problems import InputError, Problems
+
+SERIES = (
+    "gdp_growth_yoy", "unemployment_rate", "inflation_yoy", "policy_rate", "treasury_10y",
+    "credit_spread_ig", "credit_spread_hy", "credit_spread_cp", "property_index", "equity_return",
+)
+
+# Standard series <- FRED mnemonics: (transform, codes).
+_FRED = {
+    "gdp_growth_yoy": ("growth", ("GDPC1",)),
+    "unemployment_rate": ("level", ("UNRATE",)),
+    "inflation_yoy": ("growth", ("CPIAUCSL",)),
+    "policy_rate": ("level", ("FEDFUNDS",)),
+    "treasury_10y": ("level", ("GS10",)),
+    "credit_spread_ig": ("difference", ("BAA", "GS10")),
+    "credit_spread_hy": ("level", ("BAMLH0A0HYM2",)),
+    "credit_spread_cp": ("difference", ("CP3Mx", "TB3MS")),
+    "property_index": ("growth", ("CSUSHPISA",)),
+    "equity_return": ("growth", ("SP500",)),
+}
+
+# Fed supervisory-scenario file: official column names and their short forms.
+_FED = {
+    "gdp_growth_yoy": ("compound", (("Real GDP growth", "gdp_real"),)),
+    "unemployment_rate": ("level", (("Unemployment rate", "unemp"),)),
+    "inflation_yoy": ("compound", (("CPI inflation rate", "cpi"),)),
+    "policy_rate": ("level", (("3-month Treasury rate", "t3m"),)),
+    "treasury_10y": ("level", (("10-year Treasury yield", "t10y"),)),
+    "credit_spread_ig": ("difference", (("BBB corporate yield", "bbb_yield"),
+                                        ("10-year Treasury yield", "t10y"))),
+    "property_index": ("growth", (("House Price Index (Level)", "hpi"),)),
+    "equity_return": ("growth", (("Dow Jones Total Stock Market Index (Level)", "equity"),)),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class MacroHistory:
+    """Monthly history: `frame` has a monthly PeriodIndex and one column a series, fractions."""
+
+    frame: pd.DataFrame
+    notes: tuple[str, ...]  # what was filled, interpolated or cut
+    source: str
+
+    def until(self, month, series):
+        """Months up to and including `month` (Period) of `series`, complete rows only.
+
+        Raises InputError when a series is missing or the window has a hole or is under 36 months.
+        """
+        problems = Problems(self.source)
+        for name in series:
+            if name not in self.frame:
+                problems.add("series", name, f"one of {', '.join(self.frame.columns)}")
+        problems.raise_if_any()
+        part = self.frame.loc[:month, list(series)]
+        whole = part.dropna()
+        if len(whole) < 36:
+            raise InputError(f"{self.source}: {len(whole)} complete months up to {month} of "
+                             f"{', '.join(series)}; want at least 36")
+        inner = part.loc[whole.index[0]: whole.index[-1]]
+        for name in series:
+            for period in inner.index[inner[name].isna()]:
+                problems.add(f"{period} {name}", "no value", "a number (gaps of one month are "
+                             "filled, longer ones are not)")
+        problems.raise_if_any()
+        return whole
+
+
+def _read_csv(path):
+    path = pathlib.Path(path)
+    try:
+        frame = pd.read_csv(path, encoding="utf-8-sig", dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not UTF-8 text; want a CSV file saved as UTF-8") from None
+    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+        raise InputError(f"{path}: not a CSV table ({error})") from None
+    if frame.empty:
+        raise InputError(f"{path}: no rows; want a header and at least one month")
+    return frame
+
+
+def _numbers(frame, columns, problems):
+    """`columns` as floats; blanks become nan, anything else that is no number is a problem."""
+    out = {}
+    for column in columns:
+        text = frame[column].str.strip()
+        blank = text.isin(("", ".", "NA", "ND"))
+        values = pd.to_numeric(text.where(~blank), errors="coerce")
+        for row in np.flatnonzero(~blank & (values.isna() | np.isinf(values))):
+            problems.add(f"row {row + 2}, {column}", text.iloc[row], "a number or blank")
+        out[column] = values.to_numpy(float)
+    return pd.DataFrame(out, index=frame.index)
+
+
+def _periods(frame, column, frequency, problems):
+    """A PeriodIndex from a date column; unreadable, repeated or missing dates are problems."""
+    text = frame[column].str.strip().str.replace(" ", "", regex=False)
+    periods = []
+    for row, value in enumerate(text):
+        try:
+            periods.append(pd.Period(value, freq=frequency))
+        except ValueError:
+            problems.add(f"row {row + 2}, {column}", value, "a date such as 2025-03 or 2025Q1")
+    problems.raise_if_any()
+    index = pd.PeriodIndex(periods, freq=frequency)
+    for period in index[index.duplicated()].unique():
+        problems.add(column, str(period), "each date once")
+    missing = pd.period_range(index.min(), index.max(), freq=frequency).difference(index)
+    if len(missing):
+        problems.say(f"{column}: {len(missing)} dates are missing, the first {missing[0]}")
+    problems.raise_if_any()
+    return index
+
+
+def _fill_single_gaps(frame, notes):
+    """Interpolates holes of one month between two values; says which."""
+    for name in frame:
+        hole = frame[name].isna()
+        single = hole & frame[name].shift(1).notna() & frame[name].shift(-1).notna()
+        if single.any():
+            frame[name] = frame[name].where(~single, frame[name].interpolate())
+            notes.append(f"{name}: {', '.join(map(str, frame.index[single]))} interpolated")
+    return frame
+
+
+def _quarterly_to_monthly(series, name, notes):
+    """Linear between quarter ends, for a series given in quarter-end months only."""
+    notes.append(f"{name}: quarterly, interpolated between quarter ends")
+    return series.interpolate(limit_area="inside", limit=2)
+
+
+def _combine(transform, columns):
+    first = columns[0]
+    if transform == "growth":
+        return first / first.shift(12) - 1.0
+    if transform == "difference":
+        return (first - columns[1]) / 100.0
+    return first / 100.0
+
+
+def _from_fred(frame, problems):
+    dates = next((c for c in ("period", "observation_date", "DATE", "sasdate", "date")
+                  if c in frame), None)
+    if dates is None:
+        problems.say("no date column; want one named period, observation_date, DATE or sasdate")
+        problems.raise_if_any()
+    frame = frame[~frame[dates].str.lower().str.startswith("transform")].reset_index(drop=True)
+    needed = [c for c in frame if any(c in codes for _, codes in _FRED.values())]
+    numbers = _numbers(frame, needed, problems)
+    numbers.index = _periods(frame, dates, "M", problems)
+    numbers, notes = numbers.sort_index(), []
+    for code in numbers:
+        known = numbers[code].dropna()
+        if len(known) > 2 and np.median(np.diff(known.index.asi8)) == 3:
+            numbers[code] = _quarterly_to_monthly(numbers[code], code, notes)
+    numbers = _fill_single_gaps(numbers, notes)
+    out = {}
+    for name, (transform, codes) in _FRED.items():
+        if all(code in numbers for code in codes):
+            out[name] = _combine(transform, [numbers[code] for code in codes])
+            notes.append(f"{name}: {transform} of {' - '.join(codes)}")
+    return pd.DataFrame(out, index=numbers.index), notes
+
+
+def _from_fed(frame, problems, scenario):
+    """Quarterly Fed file; `scenario` picks the rows after history (None: history only)."""
+    names = {long: short for _, codes in _FED.values() for long, short in codes}
+    names |= {"Date": "quarter", "Scenario Name": "scenario"}
+    frame = frame.rename(columns=names)
+    if "quarter" not in frame or "scenario" not in frame:
+        problems.say("want the columns Date and Scenario Name of a Fed scenario file")
+        problems.raise_if_any()
+    keep = frame["scenario"].isin(["Actual"] + ([scenario] if scenario else []))
+    known = sorted(set(frame["scenario"]) - {"Actual"})
+    if scenario and scenario not in known:
+        problems.add("scenario", scenario, f"one of {', '.join(known)}")
+        problems.raise_if_any()
+    frame = frame[keep].reset_index(drop=True)
+    shorts = [c for c in dict.fromkeys(names.values()) if c in frame and c not in
+              ("quarter", "scenario")]
+    numbers = _numbers(frame, shorts, problems)
+    numbers.index = _periods(frame, "quarter", "Q", problems)
+    out, notes = {}, ["quarterly, interpolated between quarter ends"]
+    for name, (transform, codes) in _FED.items():
+        columns = [numbers[short] for _, short in codes if short in numbers]
+        if len(columns) < len(codes):
+            continue
+        if transform == "compound":
+            factor = (1.0 + columns[0] / 100.0) ** 0.25
+            out[name] = factor.rolling(4).apply(np.prod) - 1.0
+        elif transform == "growth":
+            out[name] = columns[0] / columns[0].shift(4) - 1.0
+        else:
+            out[name] = _combine(transform, columns)
+    quarterly = pd.DataFrame(out, index=numbers.index).sort_index()
+    quarterly.index = quarterly.index.asfreq("M", how="end")
+    months = pd.period_range(quarterly.index[0], quarterly.index[-1], freq="M")
+    return quarterly.reindex(months).interpolate(limit_area="inside"), notes
+
+
+def _from_wide(frame, problems, units):
+    columns = [c for c in frame if c in SERIES]
+    dates = next((c for c in frame if c not in SERIES), None)
+    if not columns or dates is None:
+        problems.say("want a date column and at least one of: " + ", ".join(SERIES))
+        problems.raise_if_any()
+    numbers = _numbers(frame, columns, problems)
+    numbers.index = _periods(frame, dates, "M", problems)
+    if units == "percent":
+        numbers = numbers / 100.0
+    for name in columns:
+        far = numbers[name].abs() > 2.0
+        for period in numbers.index[far][:5]:
+            problems.add(f"{period} {name}", numbers[name][period],
+                         'a fraction (0.045 is 4.5 %), or macro.units = "percent"')
+    notes = []
+    return _fill_single_gaps(numbers.sort_index(), notes), notes
+
+
+def read_macro(path, *, layout="fred", units="fraction", scenario=None, extra=None):
+    """MacroHistory from a CSV file.
+
+    `layout`: "fred" (FRED mnemonics, levels), "fed" (supervisory scenarios, quarterly) or "wide"
+    (standard names; `units` "fraction" or "percent"). `scenario` picks a Fed scenario to follow
+    the actual quarters. `extra` holds further FRED columns by month, e.g. BAA.
+    Raises InputError with every problem.
+    """
+    problems = Problems(path)
+    frame = _read_csv(path)
+    if layout == "fred":
+        if extra is not None:
+            frame = frame.join(extra.astype(str), on="period")
+            frame[list(extra)] = frame[list(extra)].fillna("")
+        frame, notes = _from_fred(frame, problems)
+    elif layout == "fed":
+        frame, notes = _from_fed(frame, problems, scenario)
+    elif layout == "wide":
+        frame, notes = _from_wide(frame, problems, units)
+    else:
+        raise InputError(f"macro.layout: {layout!r}; want fred, fed or wide")
+    problems.raise_if_any()
+    return MacroHistory(frame, tuple(notes), str(path))
+
+
+def moodys_baa():
+    """Moody's BAA yield by month (percent, 1919-01 to 2018-12), from the `arch` package.
+
+    The series may not be redistributed, so it is read at run time.
+    Raises InputError when the extra is not installed.
+    """
+    try:
+        from arch.data import default
+    except ImportError:
+        raise InputError("macro.credit_spread = \"baa\" needs the package arch; "
+                         "install it with: pip install 'clo_gen[vendor-data]'") from None
+    baa = default.load()["BAA"]
+    return pd.DataFrame({"BAA": baa.to_numpy()}, index=baa.index.strftime("%Y-%m"))

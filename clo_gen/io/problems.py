@@ -1,0 +1,32 @@
+"""Complaints about a user's input: collected, then raised all at once."""
+
+
+class InputError(ValueError):
+    """Bad input; the message lists every problem found, one a line."""
+
+
+class Problems:
+    """Collects problems of one `source` (a file or a part of one)."""
+
+    shown = 20
+
+    def __init__(self, source):
+        self.source = str(source)
+        self.found = []
+
+    def add(self, place, value, want):
+        """`place` names the row or key, `value` what stands there, `want` what is accepted."""
+        text = repr(value) if isinstance(value, str) else str(value)
+        text = text if len(text) <= 80 else text[:77] + "..."
+        self.found.append(f"{place}: {text}; want {want}")
+
+    def say(self, sentence):
+        self.found.append(sentence)
+
+    def raise_if_any(self):
+        if not self.found:
+            return
+        rest = len(self.found) - self.shown
+        lines = self.found[: self.shown] + ([f"... and {rest} more"] if rest > 0 else [])
+        count = "1 problem" if len(self.found) == 1 else f"{len(self.found)} problems"
+        raise InputError(f"{self.source}: {count}\n" + "\n".join(f"  {line}" for line in lines))

@@ -1,0 +1,103 @@
+"""Tables of user data: read as text, then judged column by column with every complaint kept."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+import pandas as pd
+
+from clo_gen.io.problems import InputError
+
+_TRUE, _FALSE = ("true", "yes", "1", "y"), ("false", "no", "0", "n")
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """What one column accepts. `low` and `high` are inclusive and in the column's own unit."""
+
+    name: str
+    kind: str = "text"  # text, number, integer, date, choice, flag
+    low: float = -np.inf
+    high: float = np.inf
+    choices: tuple[str, ...] = ()
+    want: str = ""
+
+    @property
+    def accepted(self):
+        if self.want:
+            return self.want
+        if self.kind == "choice":
+            return "one of " + ", ".join(self.choices)
+        if self.kind == "flag":
+            return "yes or no"
+        if self.kind == "date":
+            return "a date such as 2025-10-15"
+        noun = "a whole number" if self.kind == "integer" else "a number"
+        if np.isfinite(self.low) and np.isfinite(self.high):
+            return f"{noun} in [{self.low:g}, {self.high:g}]"
+        return noun + (f" of at least {self.low:g}" if np.isfinite(self.low) else "")
+
+
+def read_table(path):
+    """A CSV or Parquet file as text, blanks as "". Raises InputError when it cannot be read."""
+    path = pathlib.Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            frame = pd.read_parquet(path)
+            frame = frame.astype(object).where(frame.notna(), "").astype(str)
+        else:
+            frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig",
+                                skipinitialspace=True)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text (byte {error.start}); "
+                         "want a CSV file saved as UTF-8") from None
+    except Exception as error:  # pandas and pyarrow raise many kinds for a broken file
+        raise InputError(f"{path}: not a readable table ({str(error).splitlines()[0]})") from None
+    if frame.empty:
+        raise InputError(f"{path}: no rows; want a header and at least one row")
+    repeated = frame.columns[frame.columns.duplicated()]
+    if len(repeated):
+        raise InputError(f"{path}: column {repeated[0]!r} appears twice")
+    return frame.rename(columns=str.strip)
+
+
+def judge(frame, columns, problems, label):
+    """Typed copy of the known `columns` of `frame`; blanks become None/nan.
+
+    `label(row)` names a row in a complaint. Text kinds give str or None, numbers float.
+    """
+    out = {}
+    for column in columns:
+        if column.name not in frame:
+            continue
+        text = frame[column.name].astype(str).str.strip()
+        blank = (text == "").to_numpy()
+        values, bad = _convert(column, text.mask(blank))
+        for row in np.flatnonzero(bad & ~blank):
+            problems.add(f"{label(row)}, {column.name}", text.iloc[row], column.accepted)
+        out[column.name] = values
+    return pd.DataFrame(out, index=frame.index)
+
+
+def _convert(column, text):
+    """(values, bad [n] bool) of one column; `text` has nan for blanks."""
+    if column.kind in ("number", "integer"):
+        values = pd.to_numeric(text, errors="coerce").astype(float)
+        bad = ~np.isfinite(values) | (values < column.low) | (values > column.high)
+        if column.kind == "integer":
+            bad |= values != np.round(values)
+        return values, bad.to_numpy()
+    if column.kind == "date":
+        values = pd.to_datetime(text, errors="coerce", format="%Y-%m-%d", exact=False)
+        return values, values.isna().to_numpy()
+    if column.kind == "choice":
+        known = {choice.lower(): choice for choice in column.choices}
+        values = text.str.lower().map(known)
+        return values, values.isna().to_numpy()
+    if column.kind == "flag":
+        lower = text.str.lower()
+        values = lower.map({**dict.fromkeys(_TRUE, 1.0), **dict.fromkeys(_FALSE, 0.0)})
+        return values, values.isna().to_numpy()
+    return text, np.zeros(len(text), bool)

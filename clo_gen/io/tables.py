@@ -1,0 +1,52 @@
+"""Published tables and real data shipped with the package (origins: data/NOTICE)."""
+
+import functools
+import importlib.resources
+import json
+import pathlib
+
+import numpy as np
+import pandas as pd
+
+
+def data_path(name):
+    """Path of a shipped data file."""
+    return pathlib.Path(str(importlib.resources.files("clo_gen"))) / "data" / name
+
+
+def config_path(name):
+    """Path of a shipped config: inside the installed package, or the checkout's configs folder."""
+    package = pathlib.Path(str(importlib.resources.files("clo_gen")))
+    installed = package / "configs" / name
+    return installed if installed.exists() else package.parent / "configs" / name
+
+
+@functools.cache
+def rating_notches():
+    """Notch names of every agency -> (letter state, log-odds effect of the notch).
+
+    A notch's effect is log(rating factor / factor of the letter's middle notch), Moody's table, so
+    that B+ and B- differ as the published factors do. CC and C belong to the state CCC.
+    """
+    scale = pd.read_csv(data_path("rating_scale.csv"))
+    factor = pd.read_csv(data_path("moodys_rating_factors.csv")).set_index("rating_int")
+    factor = factor["rating_factor"]
+    middle = {"AAA": 1, "AA": 3, "A": 6, "BBB": 9, "BB": 12, "B": 15, "CCC": 18}
+    notches = {}
+    for row in scale.itertuples():
+        letter = row.sp.rstrip("+-")
+        letter = "CCC" if letter in ("CC", "C") else letter
+        effect = float(np.log(factor[row.rating_int] / factor[middle[letter]]))
+        for name in (row.sp, row.moodys, row.dbrs):
+            notches[name] = (letter, effect)
+    return notches
+
+
+def sp_annual_matrix():
+    """One-year matrix [8, 8] over AAA..CCC, D, 1981-2016, given that the rating is not withdrawn.
+
+    Source: data/sp_cumulative_1981_2016.json. Withdrawn (NR) is censored: rows are renormalised.
+    """
+    table = json.loads(data_path("sp_cumulative_1981_2016.json").read_text())
+    matrix = np.array(table["P"][0])[:8, :8]
+    return matrix / matrix.sum(1, keepdims=True)

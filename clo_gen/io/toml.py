@@ -1,0 +1,79 @@
+"""TOML files into frozen pydantic records, every complaint at once."""
+
+import pathlib
+import tomllib
+
+import pydantic
+
+from clo_gen.io.problems import InputError, Problems
+
+
+class Record(pydantic.BaseModel):
+    """Base of every TOML record: frozen, strict types, unknown keys refused."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True,
+                                       allow_inf_nan=False)
+
+
+def load_toml(path):
+    """The file as a dict. Raises InputError when it cannot be read or is not TOML."""
+    path = pathlib.Path(path)
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); "
+                         "want a TOML file saved as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: not valid TOML: {error}") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def parse(data, model, source):
+    """`data` (dict) as `model`. Raises InputError with the key path of every problem."""
+    try:
+        return model.model_validate(_tuples(data))
+    except pydantic.ValidationError as error:
+        problems = Problems(source)
+        for e in error.errors():
+            _explain(problems, e, model)
+        problems.raise_if_any()
+
+
+def _tuples(value):
+    """TOML arrays as tuples, so that the records built from them are hashable."""
+    if isinstance(value, list):
+        return tuple(_tuples(v) for v in value)
+    if isinstance(value, dict):
+        return {k: _tuples(v) for k, v in value.items()}
+    return value
+
+
+def _explain(problems, error, model):
+    place = ".".join(f"[{p + 1}]" if isinstance(p, int) else p for p in error["loc"])
+    place = place.replace(".[", "[")
+    if error["type"] == "extra_forbidden":
+        known = ", ".join(_fields_at(model, error["loc"][:-1]))
+        problems.say(f"{place}: unknown key; known keys here: {known}")
+    elif error["type"] == "missing":
+        problems.say(f"{place}: missing")
+    else:
+        want = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+        problems.add(place or "file", error["input"], want)
+
+
+def _fields_at(model, location):
+    """Names of the fields of the record that `location` leads to."""
+    for part in location:
+        if isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation
+        model = next((a for a in _leaves(annotation) if hasattr(a, "model_fields")), model)
+    return list(model.model_fields)
+
+
+def _leaves(annotation):
+    args = getattr(annotation, "__args__", ())
+    return [leaf for a in args for leaf in _leaves(a)] if args else [annotation]

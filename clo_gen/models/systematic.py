@@ -1,0 +1,60 @@
+"""Latent systematic factors: cohort, industry and region, AR(1) in time.
+
+A move towards a worse state has its log-odds raised by the loan's cohort, industry and region
+factors. Each source has its own random stream, so one can be redrawn with the others unchanged.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from clo_gen import rng
+
+
+@struct.dataclass
+class Loadings:
+    """Standard deviation of the log-odds shift by source, and the factors' monthly persistence."""
+
+    cohort: jax.Array  # []
+    industry: jax.Array  # []
+    region: jax.Array  # []
+    persistence: jax.Array  # [] in [0, 1)
+
+
+@struct.dataclass
+class Shifts:
+    """Log-odds shifts of worse moves per month and group, centred so that E[exp(shift)] = 1."""
+
+    cohort: jax.Array  # [T, C]
+    industry: jax.Array  # [T, G]
+    region: jax.Array  # [T, R]
+
+
+def _ar1(key, months, groups, persistence):
+    """Stationary AR(1) with unit variance, [months, groups]."""
+    noise = jax.random.normal(key, (months, groups), persistence.dtype)
+
+    def step(u, e):
+        u = persistence * u + jnp.sqrt(1.0 - persistence**2) * e
+        return u, u
+
+    _, rest = jax.lax.scan(step, noise[0], noise[1:])
+    return jnp.concatenate([noise[:1], rest])
+
+
+def sample(loadings, key, months, groups):
+    """Shifts of one path for `groups` = (cohorts, industries, regions)."""
+
+    def shift(number, size, loading):
+        u = _ar1(rng.stream(key, number), months, size, loadings.persistence)
+        return loading * u - 0.5 * loading**2
+
+    streams = (rng.COHORT, rng.INDUSTRY, rng.REGION)
+    sizes = (loadings.cohort, loadings.industry, loadings.region)
+    return Shifts(*(shift(n, g, b) for n, g, b in zip(streams, groups, sizes, strict=True)))
+
+
+def of_loans(tape, shifts):
+    """Log-odds shift [L] of each loan in one month; `shifts` holds that month's [C], [G], [R]."""
+    return (shifts.cohort[tape.cohort] + shifts.industry[tape.industry]
+            + shifts.region[tape.region] + tape.loan_effect)

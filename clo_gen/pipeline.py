@@ -1,0 +1,165 @@
+"""The whole graph for one path, then for a batch: macro -> transitions -> loans -> waterfall.
+
+Reference: methodology, Hierarchical Generative Model, levels 1 to 4.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from clo_gen import rng
+from clo_gen.cash import loans, pool
+from clo_gen.deal import tranche
+from clo_gen.deal.program import Program
+from clo_gen.deal.waterfall import conservation_error, run_waterfall
+from clo_gen.models import loan_states, prepayment, systematic
+from clo_gen.records import (
+    Calendar,
+    Collections,
+    Deal,
+    LoanPath,
+    MacroPath,
+    Schedule,
+    Tape,
+    TrancheCash,
+    TrancheMetrics,
+)
+from clo_gen.states import StateSpace
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """What changes the program: static and hashable."""
+
+    space: StateSpace
+    mode: str  # "markov" or "expected"
+    recovery_lag: int  # months
+    groups: tuple[int, int, int]  # number of cohorts, industries, regions
+    series: tuple[str, ...]  # macro series of a path
+    index_columns: tuple[int, ...]  # macro column of each index; -1: the forward curve
+    note_index: int  # which index the floating notes follow
+    macro_sample: Callable  # (params, key, history, scenario, series) -> MacroPath
+    transition_predict: Callable  # (params, MacroPath) -> Transitions
+
+
+@struct.dataclass
+class Params:
+    """What a model learns or assumes; differentiate with respect to any of it."""
+
+    macro: object
+    transition: object
+    prepayment: prepayment.Prepayment
+    loadings: systematic.Loadings
+
+
+@struct.dataclass
+class Inputs:
+    """One pool and one deal, with the market on the cut-off date."""
+
+    tape: Tape
+    schedule: Schedule
+    deal: Deal
+    program: Program
+    calendar: Calendar
+    curves: jax.Array  # [T, I] forward curves; used where an index follows no macro series
+    history: jax.Array  # [H, M] macro months up to the cut-off date
+
+
+@struct.dataclass
+class PathResult:
+    """All that one path leaves behind."""
+
+    macro: MacroPath
+    collections: Collections
+    cash: TrancheCash
+    tranches: TrancheMetrics
+    loss: jax.Array  # [] lifetime loss, share of initial par
+    conservation_error: jax.Array  # [] cash in less cash out, share of initial par
+
+
+def index_paths(path: MacroPath, curves, columns):
+    """Index rates [T, I]: a macro series where `columns` names one, else the forward curve."""
+    parts = [curves[:, i] if c < 0 else path.values[:, c] for i, c in enumerate(columns)]
+    return jnp.stack(parts, axis=1)
+
+
+def index_now(history, curves, columns):
+    """Index rates [I] at the cut-off date."""
+    return jnp.stack([curves[0, i] if c < 0 else history[-1, c] for i, c in enumerate(columns)])
+
+
+def collect(tape, schedule, deal, transitions, shifts, index, key, *, space, mode, lag,
+            keep_loans=False):
+    """Collections [T] of one path (and the LoanPath when `keep_loans`).
+
+    `transitions` holds prepayment too, `shifts` the systematic log-odds, `index` [T, I] the rates.
+    `markov` draws each loan's state with `key`; `expected` pushes its probabilities, which gives
+    exactly the mean of `markov` under the same transitions and shifts.
+    """
+    live = loan_states.MODES[mode]
+    months = schedule.opening.shape[0]
+    prices = (deal.defaulted_price, deal.ccc_price)
+    loan_key = rng.stream(key, rng.LOAN)
+
+    def month(carry, x):
+        state, accrued = carry
+        t, contract, matrix, shift, rates = x
+        log_odds = systematic.of_loans(tape, shift)
+        state, flows = live.advance(space, tape, state, matrix, log_odds, t, loan_key)
+        accrued = loans.accrue(tape, contract, rates, accrued)
+        sums, cash = loans.month_cash(tape, contract, accrued, flows, prices)
+        kept = LoanPath(live.weights(state, space), cash) if keep_loans else None
+        return (state, jnp.where(contract.pays, 0.0, accrued)), (sums, kept)
+
+    matrices = live.matrices(jnp.moveaxis(transitions.matrix, 1, 0), space)
+    xs = (jnp.arange(months), schedule, matrices, shifts, index)
+    start = (live.start(space, tape), jnp.zeros_like(tape.balance))
+    _, (sums, kept) = jax.lax.scan(month, start, xs)
+    result = pool.collections(tape, sums, tape.state == space.default, lag, deal.defaulted_price)
+    return (result, kept) if keep_loans else result
+
+
+def transitions_of(params: Params, path: MacroPath, setup: Setup):
+    """Monthly Transitions of one macro path, prepayment included."""
+    matrices = setup.transition_predict(params.transition, path)
+    return prepayment.add(matrices, prepayment.monthly_rate(params.prepayment, path), setup.space)
+
+
+def simulate(params, inputs, scenario, key, temperature, *, setup):
+    """PathResult of one path; differentiable in `params` and `inputs` in `expected` mode.
+
+    `key` is the path's own (rng.path_key); `temperature` [] softens the coverage tests, 0 is hard.
+    """
+    i = inputs
+    path = setup.macro_sample(params.macro, key, i.history, scenario, setup.series)
+    months = i.schedule.opening.shape[0]
+    shifts = systematic.sample(params.loadings, key, months, setup.groups)
+    index = index_paths(path, i.curves, setup.index_columns)
+    collections = collect(i.tape, i.schedule, i.deal, transitions_of(params, path, setup), shifts,
+                          index, key, space=setup.space, mode=setup.mode, lag=setup.recovery_lag)
+    today = index_now(i.history, i.curves, setup.index_columns)
+    fixings = jnp.concatenate([today[None], index])[:, setup.note_index]
+    cash = run_waterfall(i.deal, i.program, collections, fixings[i.calendar.reset_month + 1],
+                         temperature, calendar=i.calendar)
+    return PathResult(
+        macro=path,
+        collections=collections,
+        cash=cash,
+        tranches=tranche.metrics(i.deal, cash, i.calendar),
+        loss=collections.loss.sum(),
+        conservation_error=jnp.maximum(
+            pool.conservation_error(i.tape, collections),
+            conservation_error(i.deal, cash, collections)),
+    )
+
+
+def simulate_batch(params, inputs, scenario, key, path_numbers, temperature, *, setup):
+    """PathResult of many paths, leading axis N; path i is the same in any batch."""
+
+    def one(i):
+        return simulate(params, inputs, scenario, rng.path_key(key, i), temperature, setup=setup)
+
+    return jax.vmap(one)(path_numbers)

@@ -1,0 +1,56 @@
+"""Tail statistics of a sample of path losses, each with its Monte Carlo standard error."""
+
+import jax.numpy as jnp
+from flax import struct
+
+
+@struct.dataclass
+class Tail:
+    """Statistics of a loss sample [N]; `levels` [A] are 0.90, 0.95, ..."""
+
+    mean: object
+    mean_error: object
+    var: object  # [A] value at risk: the ceil(level N)-th smallest loss
+    var_error: object  # [A]
+    cvar: object  # [A] mean of the worst 1 - level share of paths
+    cvar_error: object  # [A]
+
+
+def tail(losses, levels):
+    """Tail of `losses` [N] at `levels` [A].
+
+    VaR is an order statistic; its error is half the distance between the order statistics one
+    binomial standard deviation either side. CVaR is the Rockafellar-Uryasev estimate
+    VaR + E[(loss - VaR)+] / (1 - level); its error is that of the mean, at the VaR found.
+    """
+    n = losses.shape[0]
+    ordered = jnp.sort(losses)
+    levels = jnp.asarray(levels, losses.dtype)
+    rank = jnp.clip(jnp.ceil(levels * n - 1e-9).astype(int) - 1, 0, n - 1)
+    var = ordered[rank]
+    spread = jnp.ceil(jnp.sqrt(n * levels * (1.0 - levels))).astype(int)
+    high = ordered[jnp.clip(rank + spread, 0, n - 1)]
+    low = ordered[jnp.clip(rank - spread, 0, n - 1)]
+    excess = jnp.maximum(losses[:, None] - var, 0.0) / (1.0 - levels)
+    root_n = jnp.sqrt(jnp.asarray(n, losses.dtype))
+    return Tail(
+        mean=losses.mean(),
+        mean_error=losses.std() / root_n,
+        var=var,
+        var_error=0.5 * (high - low),
+        cvar=var + excess.mean(0),
+        cvar_error=excess.std(0) / root_n,
+    )
+
+
+def yearly_rate(monthly_events, monthly_stock):
+    """Events over the mean opening stock, per year: [T] flows and opening stock -> [T / 12].
+
+    Months after the last full year are left out; years without stock give 0.
+    """
+    years = monthly_events.shape[-1] // 12
+    shape = (*monthly_events.shape[:-1], years, 12)
+    events = monthly_events[..., : years * 12].reshape(shape).sum(-1)
+    stock = monthly_stock[..., : years * 12].reshape(shape).mean(-1)
+    positive = stock > 1e-12
+    return jnp.where(positive, events / jnp.where(positive, stock, 1.0), 0.0)
