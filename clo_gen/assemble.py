@@ -74,21 +74,32 @@ def prior_matrix():
 
 
 def fit_transitions(config, counts: CountHistory, macro: MacroHistory, series):
-    """(constant model, chosen model) fitted to `counts`; both predict monthly matrices."""
+    """{name: Logit} fitted to `counts`: "prior", "constant", "logit_free" and "logit".
+
+    "constant" is the posterior mean of counts and prior. "logit_free" keeps the level of the years
+    fitted; "logit" is recentred so that it averages to "constant" over the prior's years.
+    """
     z = covariates_at(config.covariates, macro, series, counts.months)
-    base = transition_baseline.posterior_mean(counts.counts.sum((0, 1)), prior_matrix(),
-                                              config.prior_months, RATING)
-    mean, scale = z.mean(0), z.std(0)
-    constant = transition_baseline.constant(base, config.covariates, RATING, mean, scale,
+    prior = prior_matrix()
+
+    def constant(base):
+        return transition_baseline.constant(base, config.covariates, RATING, z.mean(0), z.std(0),
                                             config.saturation)
-    if config.model == "constant":
-        return constant, constant
-    logit, converged = transition_baseline.fit_logit(constant, counts.counts.sum(1), z,
-                                                     config.ridge)
-    if not bool(converged):
+
+    total = counts.counts.sum((0, 1))
+    nothing = np.zeros_like(total)
+    models = {"prior": constant(transition_baseline.posterior_mean(nothing, prior, 1.0, RATING)),
+              "constant": constant(transition_baseline.posterior_mean(
+                  total, prior, config.prior_months, RATING))}
+    free, converged = transition_baseline.fit_logit(models["constant"], counts.counts.sum(1), z,
+                                                    config.ridge)
+    if not converged:
         raise InputError("transitions: the logit did not converge; want fewer covariates, a larger "
                          'ridge, or model = "constant"')
-    return constant, logit
+    last = min(pd.Period(config.reference[1], "M"), counts.months[-1])
+    years = pd.period_range(config.reference[0], last, freq="M")
+    reference = covariates_at(config.covariates, macro, series, years)
+    return models | {"logit_free": free, "logit": transition_baseline.recentre(free, reference)}
 
 
 def covariates_at(names, macro: MacroHistory, series, months):
@@ -150,14 +161,14 @@ def assemble(config: RunConfig, folder: pathlib.Path):
     macro = load_macro(config.macro)
     macro_params, recent, first, last = fit_macro(config.macro, macro, cutoff_month(terms.closing))
     counts = load_counts(config.transitions)
-    _, transition = fit_transitions(config.transitions, counts, macro, series)
+    transition = fit_transitions(config.transitions, counts, macro, series)
     spread = macro.until(last, series).loc[str(first):, config.prepayment.spread_series]
     curves, follows = curve_table(config.indices, deal.months)
     columns = tuple(-1 if name is None else series.index(name) for name in follows)
     loadings = systematic.Loadings(**config.factors.model_dump())
     params = Params(
         macro=macro_params,
-        transition=transition,
+        transition=transition[config.transitions.model],
         prepayment=prepayment.Prepayment(config.prepayment.cpr,
                                          config.prepayment.spread_sensitivity,
                                          float(spread.mean()), config.prepayment.spread_series),
@@ -165,7 +176,7 @@ def assemble(config: RunConfig, folder: pathlib.Path):
     )
     loans = _double(tape.tape)
     today = index_now(jnp.asarray(recent), jnp.asarray(curves), columns)
-    inputs = Inputs(tape=loans, schedule=schedule(loans, deal.calendar, today), deal=deal.deal,
+    inputs = Inputs(tape=loans, schedule=jax.jit(schedule)(loans, deal.calendar, today), deal=deal.deal,
                     program=deal.program, calendar=deal.calendar, curves=curves, history=recent)
     setup = Setup(
         space=RATING, mode=config.mode,
@@ -175,7 +186,8 @@ def assemble(config: RunConfig, folder: pathlib.Path):
         macro_sample=macro_baseline.sample, transition_predict=transition_baseline.predict,
     )
     scenarios = read_scenarios(folder / config.scenario_file, config.scenarios, series, deal.months)
-    return Assembly(config, setup, _double(params), _double(inputs), _double(scenarios), tape, deal,
+    return Assembly(config, setup, _double(params), _double(inputs),
+                    {name: _double(s) for name, s in scenarios.items()}, tape, deal,
                     macro, counts, _provenance(config, macro, counts, tape, deal, first, last))
 
 

@@ -155,7 +155,8 @@ class TrancheCash:
 class TrancheMetrics:
     """One path's numbers per class [K]."""
 
-    loss: jax.Array  # unpaid principal and interest at maturity over original balance
+    loss: jax.Array  # principal unpaid at maturity over original balance
+    unpaid_interest: jax.Array  # interest deferred or missed at maturity over original balance
     wal_years: jax.Array  # of the principal repaid; nan when none is
     irr: jax.Array  # effective yearly yield bought at par; -1 when nothing comes back
     irr_converged: jax.Array  # bool

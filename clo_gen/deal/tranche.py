@@ -21,30 +21,31 @@ def closing_oc_ratios(deal: Deal):
 def internal_rate(flows, years, price):
     """Effective yearly yield of `flows` [P] at `years` [P], bought at `price` on day 0.
 
-    Returns (irr, converged); -1 when nothing comes back. Yields outside (-99 %, 1000 %) are not
-    searched for and count as not converged.
+    Returns (irr, converged). -1 when nothing, or next to nothing, comes back; yields above 1000 %
+    are not searched for and count as not converged. Flows below 1e-12 count as none.
     """
+    flows = jnp.where(flows > 1e-12, flows, 0.0)
 
     def value(log_growth, args):
         flows, price = args
         return jnp.sum(flows * jnp.exp(-log_growth * years)) - price
 
-    root = bisect(value, (flows, price), jnp.log(0.01), jnp.log(11.0), max_steps=45, tol=1e-11)
-    nothing = jnp.sum(flows) <= 0
+    low, high = jnp.log(1e-6), jnp.log(11.0)
+    root = bisect(value, (flows, price), low, high, max_steps=45, tol=1e-11)
+    nothing = value(low, (flows, price)) <= 0
     return jnp.where(nothing, -1.0, jnp.exp(root.x) - 1.0), root.converged | nothing
 
 
 def metrics(deal: Deal, cash: TrancheCash, calendar: Calendar):
-    """TrancheMetrics of one path; the loss of equity is its principal never distributed.
+    """TrancheMetrics of one path; the loss of equity is what it never got back of its balance.
 
     The price discounts at the class's own realised index + spread (the curve at which an
     undamaged note is worth par); equity is discounted at its hurdle rate.
     """
     flows = cash.interest + cash.principal
     years = calendar.years[:, None]
-    unpaid = cash.balance[-1] + cash.unpaid[-1]
     equity_unpaid = jnp.maximum(deal.balance[-1] - flows[:, -1].sum(), 0.0)
-    unpaid = unpaid.at[-1].set(equity_unpaid)
+    unpaid = cash.balance[-1].at[-1].set(equity_unpaid)
     repaid = cash.principal.sum(0)
     wal = safe_ratio((years * cash.principal).sum(0), repaid, jnp.nan)
     growth = 1.0 + cash.rate * calendar.note_fraction
@@ -55,6 +56,7 @@ def metrics(deal: Deal, cash: TrancheCash, calendar: Calendar):
     irr, converged = jax.vmap(internal_rate, in_axes=(1, None, 0))(flows, calendar.years, cost)
     return TrancheMetrics(
         loss=safe_ratio(unpaid, deal.balance, 0.0),
+        unpaid_interest=safe_ratio(cash.unpaid[-1], deal.balance, 0.0),
         wal_years=wal,
         irr=irr,
         irr_converged=converged,

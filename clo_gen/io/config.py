@@ -55,6 +55,7 @@ class TransitionConfig(Record):
     prior_months: Annotated[float, Field(gt=0)] = 12_000.0  # weight of the S&P 1981-2016 prior
     ridge: Annotated[float, Field(ge=0)] = 1.0
     saturation: Annotated[float, Field(gt=0)] = 4.0  # standard deviations of a covariate
+    reference: tuple[Month, Month] = ("1981-01", "2016-12")  # years of the prior's averages
     test_from: Month = "2004-01"  # the held-out check fits before and tests from here on
 
 

@@ -67,18 +67,27 @@ def read_rating_events(path, space: StateSpace):
     events["month"] = events["date"].dt.to_period("M")
     events = events.sort_values(["obligor_id", "date"], kind="stable")
     monthly = events.groupby(["obligor_id", "month"], sort=True)["rating"].last().reset_index()
-    end = monthly["month"].max()
-    rows = []
-    for obligor, part in monthly.groupby("obligor_id", sort=True):
-        months = pd.period_range(part["month"].iloc[0], end, freq="M")
-        states = part.set_index("month")["rating"].reindex(months).ffill()
-        over = np.flatnonzero(states.isin(("D", WITHDRAWN)))
-        states = states.iloc[: over[0] + 1] if len(over) else states
-        rows.append(pd.DataFrame({"obligor_id": obligor, "month": states.index,
-                                  "state": states.to_numpy()}))
-    panel = pd.concat(rows, ignore_index=True)
-    panel["state"] = panel["state"].replace({"D": "default"})
-    return panel
+    return _carry_forward(monthly)
+
+
+def _carry_forward(monthly):
+    """Monthly panel from (obligor_id, month, rating) in order, one row a month with an action."""
+    end = monthly["month"].max().ordinal
+    first = monthly["month"].array.asi8
+    obligor = monthly["obligor_id"].to_numpy()
+    last_of_obligor = np.append(obligor[1:] != obligor[:-1], True)
+    until = np.where(last_of_obligor, end + 1, np.append(first[1:], 0))
+    over = monthly["rating"].isin(("D", WITHDRAWN)).to_numpy()
+    ended = pd.Series(over).groupby(obligor).cumsum().to_numpy() - over
+    until = np.where(over, first + 1, until)
+    length = np.where(ended > 0, 0, until - first)
+    row = np.repeat(np.arange(len(monthly)), length)
+    offset = np.arange(len(row)) - np.repeat(np.cumsum(length) - length, length)
+    return pd.DataFrame({
+        "obligor_id": obligor[row],
+        "month": pd.PeriodIndex.from_ordinals(first[row] + offset, freq="M"),
+        "state": monthly["rating"].replace({"D": "default"}).to_numpy()[row],
+    })
 
 
 def read_panel(path, space: StateSpace):

@@ -11,7 +11,7 @@ from flax import struct
 from scipy.linalg import expm, logm
 
 from clo_gen.records import Transitions
-from clo_gen.solve.minimize import lbfgs
+from clo_gen.solve.minimize import bfgs
 from clo_gen.states import StateSpace
 
 
@@ -87,10 +87,14 @@ def _kinds(space):
     return kinds
 
 
+def _saturated(params, z):
+    """Covariates in standard deviations, bounded by `limit`."""
+    return params.limit * jnp.tanh((z - params.mean) / params.scale / params.limit)
+
+
 def _log_matrix(params, z):
     """Log matrices [T, S, S] and the mask of their zero entries."""
-    z = params.limit * jnp.tanh((z - params.mean) / params.scale / params.limit)
-    effect = params.intercept + z @ params.slope.T
+    effect = params.intercept + _saturated(params, z) @ params.slope.T
     effect = jnp.concatenate([jnp.zeros_like(effect[:, :1]), effect], axis=1)
     positive = params.base > 0
     base = jnp.log(jnp.where(positive, params.base, 1.0))
@@ -123,13 +127,28 @@ def fit_logit(start: Logit, counts, z, ridge):
         params = start.replace(intercept=free[0], slope=free[1])
         return -log_likelihood(params, counts, z) + 0.5 * ridge * jnp.sum(free[1] ** 2)
 
-    free, converged = lbfgs(objective, (start.intercept, start.slope),
-                            (jnp.asarray(counts), jnp.asarray(z)))
+    free, converged = bfgs(objective, (start.intercept, start.slope),
+                           (jnp.asarray(counts), jnp.asarray(z)))
     return start.replace(intercept=free[0], slope=free[1]), converged
+
+
+def recentre(params, z):
+    """`params` with intercepts such that the odds of each move average to the base's over `z`.
+
+    The base is an average over decades (the prior's years); the slopes come from the few years of
+    the counts. `z` [T, Z] are the covariates of the base's own years.
+    """
+    effect = _saturated(params, z) @ params.slope.T
+    return params.replace(intercept=-jnp.log(jnp.mean(jnp.exp(effect), axis=0)))
+
+
+def predict_at(params, z):
+    """Monthly matrices [T, S, S] given covariates `z` [T, Z], without prepayment."""
+    logs, positive = _log_matrix(params, z)
+    return jnp.where(positive, jnp.exp(logs), 0.0)
 
 
 def predict(params, path):
     """Transitions [1, T, S, S] on one MacroPath, without prepayment; one matrix for all cohorts."""
     z = covariate_paths(params.covariates, path.series, path.values, path.history)
-    logs, positive = _log_matrix(params, z)
-    return Transitions(jnp.where(positive, jnp.exp(logs), 0.0)[None])
+    return Transitions(predict_at(params, z)[None])

@@ -1,0 +1,166 @@
+"""Pictures of a run: arrays -> axes. Only `write_figures` makes figures and files."""
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+COLORS = {"baseline": "#3b6ea5", "adverse": "#d8a03d", "severely_adverse": "#b8412f",
+          "stagflation": "#7a5c99"}
+TITLES = {
+    "gdp_growth_yoy": "GDP growth, yearly", "unemployment_rate": "Unemployment rate",
+    "inflation_yoy": "Inflation, yearly", "policy_rate": "Policy rate",
+    "treasury_10y": "10-year Treasury", "credit_spread_cp": "Commercial paper - bill spread",
+    "credit_spread_ig": "BAA - 10-year spread",
+}
+
+
+def _color(name, i=0):
+    return COLORS.get(name, f"C{i}")
+
+
+def _label(name):
+    return name.replace("_", " ")
+
+
+def fan(ax, years, values, color, label):
+    """Median and 5-95 % band over paths of `values` [N, T] (fractions) in percent."""
+    low, middle, high = np.quantile(values, [0.05, 0.5, 0.95], axis=0) * 100
+    ax.fill_between(years, low, high, color=color, alpha=0.13, linewidth=0)
+    ax.plot(years, middle, color=color, linewidth=1.6, label=label)
+    return ax
+
+
+def curve(ax, years, values, color, label):
+    """Mean over paths of cumulative `values` [N, T] in percent of par, with a 5-95 % band."""
+    total = np.cumsum(values, axis=1)
+    low, high = np.quantile(total, [0.05, 0.95], axis=0) * 100
+    ax.fill_between(years, low, high, color=color, alpha=0.13, linewidth=0)
+    ax.plot(years, total.mean(0) * 100, color=color, linewidth=1.6, label=label)
+    return ax
+
+
+def loss_histogram(ax, losses, var_99, bins, color, label):
+    """Histogram of path losses [N] in percent of par, with a line at VaR 99 %."""
+    ax.hist(losses * 100, bins=bins * 100, color=color, alpha=0.45, label=label, density=True)
+    ax.axvline(var_99 * 100, color=color, linewidth=1.4, linestyle="--")
+    return ax
+
+
+def cash_stack(ax, years, cash, names):
+    """Mean cash [P, n] per payment date, stacked by payee, percent of par."""
+    shades = matplotlib.colormaps["viridis"](np.linspace(0.05, 0.95, cash.shape[1]))
+    ax.stackplot(years, cash.T * 100, labels=names, colors=shades, linewidth=0)
+    return ax
+
+
+def ratio_fan(ax, years, ratio, trigger, color, label):
+    """Median and 5-95 % band of an OC ratio [N, P] in percent, and its trigger."""
+    low, middle, high = np.quantile(ratio, [0.05, 0.5, 0.95], axis=0) * 100
+    ax.fill_between(years, low, high, color=color, alpha=0.13, linewidth=0)
+    ax.plot(years, middle, color=color, linewidth=1.4, label=label)
+    ax.axhline(trigger * 100, color="black", linewidth=0.9, linestyle=":")
+    return ax
+
+
+def _save(figure, path):
+    figure.savefig(path, dpi=110, bbox_inches="tight")
+    return path
+
+
+def _macro(a, results, path):
+    series = a.setup.series
+    figure = Figure(figsize=(11, 2.6 * -(-len(series) // 3)))
+    axes = figure.subplots(-(-len(series) // 3), 3, squeeze=False).ravel()
+    for m, (ax, name) in enumerate(zip(axes, series, strict=False)):
+        for i, (scenario, n) in enumerate(results.items()):
+            years = np.arange(1, n.macro.shape[1] + 1) / 12
+            fan(ax, years, n.macro[:, :, m], _color(scenario, i), _label(scenario))
+        ax.set(title=TITLES.get(name, name), xlabel="years", ylabel="%")
+    for ax in axes[len(series):]:
+        ax.set_visible(False)
+    axes[0].legend(fontsize=7, frameon=False)
+    figure.tight_layout()
+    return _save(figure, path)
+
+
+def _curves(a, results, path):
+    figure = Figure(figsize=(11, 3.4))
+    left, right = figure.subplots(1, 2)
+    for i, (scenario, n) in enumerate(results.items()):
+        years = np.arange(1, n.default.shape[1] + 1) / 12
+        curve(left, years, n.default, _color(scenario, i), _label(scenario))
+        curve(right, years, n.booked_loss, _color(scenario, i), _label(scenario))
+    left.set(title="Cumulative defaults (mean, 5-95 %)", xlabel="years", ylabel="% of par")
+    right.set(title="Cumulative losses (mean, 5-95 %)", xlabel="years", ylabel="% of par")
+    left.legend(fontsize=8, frameon=False)
+    return _save(figure, path)
+
+
+def _losses(a, results, path):
+    figure = Figure(figsize=(11, 3.4))
+    ax = figure.subplots()
+    top = max(float(n.loss.max()) for n in results.values())
+    for i, (scenario, n) in enumerate(results.items()):
+        var_99 = np.quantile(n.loss, 0.99, method="inverted_cdf")
+        loss_histogram(ax, n.loss, var_99, np.linspace(0, top + 1e-9, 60), _color(scenario, i),
+                       _label(scenario))
+    ax.set(title="Lifetime loss of the pool (dashed: VaR 99 %)", xlabel="% of par",
+           ylabel="density")
+    ax.legend(fontsize=8, frameon=False)
+    return _save(figure, path)
+
+
+def _stacks(a, results, path):
+    years = np.asarray(a.deal.calendar.years)
+    figure = Figure(figsize=(11, 3.0 * -(-len(results) // 2)))
+    axes = figure.subplots(-(-len(results) // 2), 2, squeeze=False, sharey=True).ravel()
+    for ax in axes[len(results):]:
+        ax.set_visible(False)
+    for ax, (scenario, n) in zip(axes, results.items(), strict=False):
+        cash = (n.tranche_interest + n.tranche_principal).mean(0)
+        cash = np.column_stack([n.fees.mean(0), cash])
+        cash_stack(ax, years, cash, ["fees", *a.deal.classes])
+        ax.set(title=_label(scenario), xlabel="years", ylabel="% of par a date")
+    axes[0].legend(fontsize=6, frameon=False, ncols=2)
+    figure.suptitle("Cash by payee, mean over paths", y=1.0)
+    figure.tight_layout()
+    return _save(figure, path)
+
+
+def _ratios(a, results, path):
+    tests = [(q, t) for q, t in enumerate(a.deal.terms.tests) if t.kind == "oc"]
+    if not tests:
+        return None
+    years = np.asarray(a.deal.calendar.years)
+    figure = Figure(figsize=(11, 3.0 * -(-len(tests) // 2)))
+    axes = figure.subplots(-(-len(tests) // 2), 2, squeeze=False).ravel()
+    for ax in axes[len(tests):]:
+        ax.set_visible(False)
+    for ax, (q, test) in zip(axes, tests, strict=False):
+        for i, (scenario, n) in enumerate(results.items()):
+            ratio_fan(ax, years, np.minimum(n.ratio[:, :, q], 3.0), test.trigger,
+                      _color(scenario, i), _label(scenario))
+        ax.set(title=f"{test.name} (dotted: trigger {test.trigger:.2%})", xlabel="years",
+               ylabel="%", ylim=(60, 200))
+    axes[0].legend(fontsize=7, frameon=False)
+    figure.tight_layout()
+    return _save(figure, path)
+
+
+FIGURES = {
+    "macro": ("Macro paths by scenario: median and 5-95 % band", _macro),
+    "defaults_losses": ("Defaults and losses of the pool", _curves),
+    "loss_distribution": ("Distribution of the pool's lifetime loss", _losses),
+    "tranche_cash": ("Who gets the cash", _stacks),
+    "oc_ratios": ("OC ratios against their triggers, cut at 300 %", _ratios),
+}
+
+
+def write_figures(a, results, folder):
+    """Writes the PNG figures of a run; returns {caption: path}."""
+    with matplotlib.rc_context({"axes.spines.top": False, "axes.spines.right": False,
+                                "axes.titlesize": 10, "axes.labelsize": 8,
+                                "xtick.labelsize": 8, "ytick.labelsize": 8}):
+        written = {caption: draw(a, results, folder / f"{name}.png")
+                   for name, (caption, draw) in FIGURES.items()}
+    return {caption: path for caption, path in written.items() if path is not None}
