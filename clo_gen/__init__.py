@@ -25,7 +25,7 @@ _PUBLIC = {
     "read_panel": "io.panel",
     "read_rating_events": "io.panel",
     "read_tape": "io.tape",
-    "read_config": "config",
+    "read_config": "io.config",
     "collect": "pipeline",
     "simulate": "pipeline",
     "simulate_batch": "pipeline",

@@ -176,8 +176,9 @@ def assemble(config: RunConfig, folder: pathlib.Path):
     )
     loans = _double(tape.tape)
     today = index_now(jnp.asarray(recent), jnp.asarray(curves), columns)
-    inputs = Inputs(tape=loans, schedule=jax.jit(schedule)(loans, deal.calendar, today), deal=deal.deal,
-                    program=deal.program, calendar=deal.calendar, curves=curves, history=recent)
+    inputs = Inputs(tape=loans, schedule=jax.jit(schedule)(loans, deal.calendar, today),
+                    deal=deal.deal, program=deal.program, calendar=deal.calendar, curves=curves,
+                    history=recent)
     setup = Setup(
         space=RATING, mode=config.mode,
         recovery_lag=config.recovery.lag_months,

@@ -127,6 +127,12 @@ def _stacks(a, results, path):
     return _save(figure, path)
 
 
+def _last_year(results):
+    """Years until the last collateral is gone on every path."""
+    stock = sum(n.opening.max(0) for n in results.values())
+    return float(np.flatnonzero(stock > 1e-9)[-1] + 1) / 12
+
+
 def _ratios(a, results, path):
     tests = [(q, t) for q, t in enumerate(a.deal.terms.tests) if t.kind == "oc"]
     if not tests:
@@ -141,7 +147,7 @@ def _ratios(a, results, path):
             ratio_fan(ax, years, np.minimum(n.ratio[:, :, q], 3.0), test.trigger,
                       _color(scenario, i), _label(scenario))
         ax.set(title=f"{test.name} (dotted: trigger {test.trigger:.2%})", xlabel="years",
-               ylabel="%", ylim=(60, 200))
+               ylabel="%", ylim=(60, 200), xlim=(0, _last_year(results)))
     axes[0].legend(fontsize=7, frameon=False)
     figure.tight_layout()
     return _save(figure, path)

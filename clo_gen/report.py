@@ -35,10 +35,12 @@ Cash in equals cash out to {{ "%.1e"|format(s.cash_conservation_error) }} of par
 {{ s.deal.not_modelled|join("; ") }}.</p>{% endif %}
 
 <h2>Where the data comes from</h2>
-<div class="wide"><table><tr><th>input</th><th class="text">kind</th><th class="text">source</th></tr>
+<div class="wide"><table><tr><th>input</th><th class="text">kind</th>
+<th class="text">source</th></tr>
 {% for name, d in s.data.items() %}<tr><td>{{ name }}</td>
 <td class="text"><span class="tag {{ d.kind }}">{{ d.kind }}</span></td>
-<td class="text">{{ d.source }}{% for n in d.notes %}<br><small>{{ n }}</small>{% endfor %}</td></tr>
+<td class="text">{{ d.source }}
+{%- for n in d.notes %}<br><small>{{ n }}</small>{% endfor %}</td></tr>
 {% endfor %}</table></div>
 
 <h2>Pool</h2>
@@ -78,7 +80,7 @@ else "" }}</td>{% endfor %}</tr>
 <p>Fitted {{ t.fitted }}, tested {{ t.tested }}: {{ "{:,.0f}".format(t.obligor_months) }}
 obligor-months, {{ "%.0f"|format(t.defaults_seen) }} defaults. {{ t.verdict }}.
 Note: {{ t.caveat }}.</p>
-<div class="wide"><table><tr><th>model</th><th>log-likelihood a move</th>
+<div class="wide"><table><tr><th>model</th><th>log-likelihood an obligor-month</th>
 <th>against the constant matrix</th><th>&plusmn;</th><th>defaults expected</th></tr>
 {% for m in t.models.values() %}<tr><td class="text">{{ m.model }}</td>
 <td>{{ "%.5f"|format(m.log_likelihood) }}</td><td>{{ "%+.5f"|format(m.difference) }}</td>

@@ -16,7 +16,6 @@ from clo_gen.deal import steps
 
 ACCOUNTS = ("interest", "principal")
 SLOTS = 9  # claims a row holds; longer lists continue in the next row
-TESTS = 2  # tests a row holds: the OC and the IC test of one class
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +63,7 @@ class Claims:
 
 @struct.dataclass
 class Program:
-    """R rows of n slots; K classes, Q tests."""
+    """R rows of n slots, at most J tests a row (0 in a deal without tests); K classes, Q tests."""
 
     account: jax.Array  # [R] 0 interest, 1 principal
     slots: jax.Array  # [R, n] position of each claim
@@ -73,10 +72,10 @@ class Program:
     to_equity: jax.Array  # [R, n] 1 where the slot is equity's
     is_cure: jax.Array  # [R] bool: the limit is what cures the tests
     is_incentive: jax.Array  # [R] bool: the limit is the manager's share
-    test: jax.Array  # [R, 2] number of each test; 0 for none
-    has_test: jax.Array  # [R, 2] 1 where there is one
-    is_oc: jax.Array  # [R, 2] bool; else IC
-    covers: jax.Array  # [R, 2, K] 1 for the tested class and everything senior
+    test: jax.Array  # [R, J] number of each test; 0 for none
+    has_test: jax.Array  # [R, J] 1 where there is one
+    is_oc: jax.Array  # [R, J] bool; else IC
+    covers: jax.Array  # [R, J, K] 1 for the tested class and everything senior
     first_row: jax.Array  # [Q, 2] row and test slot where each test is first made
 
 
@@ -131,10 +130,11 @@ def compile_program(waterfall: steps.Waterfall, fees):
     slots = np.full((len(rows), n), claims.nothing)
     earlier = np.zeros((len(rows), n, n))
     together = np.tile(np.eye(n), (len(rows), 1, 1))
-    test = np.zeros((len(rows), TESTS), int)
-    has_test = np.zeros((len(rows), TESTS))
-    is_oc = np.zeros((len(rows), TESTS), bool)
-    covers = np.zeros((len(rows), TESTS, classes))
+    tests = max((len(s.tests) for s, _, _ in rows if isinstance(s, steps.CureTests)), default=0)
+    test = np.zeros((len(rows), tests), int)
+    has_test = np.zeros((len(rows), tests))
+    is_oc = np.zeros((len(rows), tests), bool)
+    covers = np.zeros((len(rows), tests, classes))
     first_row = np.full((len(waterfall.tests), 2), -1)
     for r, (step, _, groups) in enumerate(rows):
         listed = [claim for group in groups for claim in group]

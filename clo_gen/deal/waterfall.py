@@ -71,8 +71,11 @@ def _test(row, j, owed, billed, cash, fees_paid, deal, date, claims):
 
 
 def _limit(row, owed, billed, cash, deal, date, claims, temperature):
-    """(what the row may spend [], ratios [2], cures [2])."""
+    """(what the row may spend [], ratios [J], cures [J])."""
     available = cash[row.account]
+    limit = jnp.where(row.is_incentive, deal.incentive * available, available)
+    if row.test.shape[0] == 0:
+        return limit, jnp.zeros(0), jnp.zeros(0)
     fees = slice(claims.capped_fee(0), claims.hurdle)
     fees_paid = (billed[fees] - owed[fees]).sum()
     ratios, cures = [], []
@@ -82,7 +85,6 @@ def _limit(row, owed, billed, cash, deal, date, claims, temperature):
         ratios.append(ratio)
         cures.append(failed * jnp.minimum(available, cure))
     ratios, cures = jnp.stack(ratios), jnp.stack(cures)
-    limit = jnp.where(row.is_incentive, deal.incentive * available, available)
     return jnp.where(row.is_cure, cures.max(), limit), ratios, cures
 
 

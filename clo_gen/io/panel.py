@@ -1,4 +1,4 @@
-"""Loan-month panels and rating events -> monthly state panels -> cohort transition counts n_ij(t)."""
+"""Loan-month panels and rating events -> monthly states -> cohort transition counts n_ij(t)."""
 
 import dataclasses
 
