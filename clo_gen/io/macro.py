@@ -72,7 +72,7 @@ class MacroHistory:
         inner = part.loc[whole.index[0]: whole.index[-1]]
         for name in series:
             for period in inner.index[inner[name].isna()]:
-                problems.add(f"{period} {name}", "no value", "a number (gaps of one month are "
+                problems.say(f"{period} {name}: no value; want a number (gaps of one month are "
                              "filled, longer ones are not)")
         problems.raise_if_any()
         return whole

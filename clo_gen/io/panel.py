@@ -13,7 +13,7 @@ WITHDRAWN = "NR"  # rating no longer published: the obligor is lost from sight, 
 
 PANEL_COLUMNS = (
     Column("loan_id"),
-    Column("reporting_month", "date", want="a month such as 2019-03"),
+    Column("reporting_month", "month"),
     Column("current_balance", "number", low=0.0),
     Column("scheduled_payment", "number", low=0.0),
     Column("actual_payment", "number"),
@@ -106,12 +106,15 @@ def read_panel(path, space: StateSpace):
         problems.say("want a column loan_state or days_past_due")
     problems.raise_if_any()
     panel = judge(frame, PANEL_COLUMNS, problems, lambda row: f"row {row + 2}")
+    for row in np.flatnonzero((frame["reporting_month"].str.strip() == "").to_numpy()):
+        problems.say(f"row {row + 2}, reporting_month: missing")
     panel["state"] = _panel_states(panel, space)
     for row in np.flatnonzero(~panel["state"].isin(space.states)):
         problems.add(f"row {row + 2}, loan_state", panel["state"].iloc[row],
                      "one of " + ", ".join(space.states))
     panel["month"] = panel["reporting_month"].dt.to_period("M")
-    for row in np.flatnonzero(panel.duplicated(["loan_id", "month"]).to_numpy()):
+    repeated = panel.duplicated(["loan_id", "month"]) & panel["month"].notna()
+    for row in np.flatnonzero(repeated.to_numpy()):
         problems.add(f"row {row + 2}, reporting_month", str(panel["month"].iloc[row]),
                      f"each month of loan {panel['loan_id'].iloc[row]} once")
     problems.raise_if_any()

@@ -16,7 +16,7 @@ class Column:
     """What one column accepts. `low` and `high` are inclusive and in the column's own unit."""
 
     name: str
-    kind: str = "text"  # text, number, integer, date, choice, flag
+    kind: str = "text"  # text, number, integer, date, month, choice, flag
     low: float = -np.inf
     high: float = np.inf
     choices: tuple[str, ...] = ()
@@ -30,6 +30,8 @@ class Column:
             return "one of " + ", ".join(self.choices)
         if self.kind == "flag":
             return "yes or no"
+        if self.kind == "month":
+            return "a month such as 2019-03"
         if self.kind == "date":
             return "a date such as 2025-10-15"
         noun = "a whole number" if self.kind == "integer" else "a number"
@@ -89,8 +91,10 @@ def _convert(column, text):
         if column.kind == "integer":
             bad |= values != np.round(values)
         return values, bad.to_numpy()
-    if column.kind == "date":
-        values = pd.to_datetime(text, errors="coerce", format="%Y-%m-%d", exact=False)
+    if column.kind in ("date", "month"):
+        day = "" if column.kind == "date" else "?"
+        shaped = text.str.fullmatch(rf"\d{{4}}-\d{{2}}(-\d{{2}}([ T].*)?){day}").eq(True)
+        values = pd.to_datetime(text.where(shaped), errors="coerce", format="ISO8601")
         return values, values.isna().to_numpy()
     if column.kind == "choice":
         known = {choice.lower(): choice for choice in column.choices}

@@ -1,0 +1,152 @@
+"""Deals and configs: published numbers, dates, and every complaint."""
+
+import datetime
+import re
+
+import numpy as np
+import pytest
+
+from clo_gen.deal.tranche import closing_oc_ratios, credit_enhancement
+from clo_gen.io.config import read_config, read_scenarios
+from clo_gen.io.dates import add_months, months_between, year_fraction
+from clo_gen.io.deal import read_deal
+from clo_gen.io.problems import InputError
+from clo_gen.io.tables import config_path
+
+US_BSL = config_path("deals/us_bsl.toml")
+
+
+def edited(tmp_path, *changes):
+    text = US_BSL.read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    path = tmp_path / "deal.toml"
+    path.write_text(text)
+    return path
+
+
+def test_published_oc_ratios_come_out():
+    """Source: presale of the 2025 deal (configs/deals/us_bsl.toml), percent."""
+    loaded = read_deal(US_BSL)
+    want = [166.67, 153.85, 131.58, 121.95, 117.65, 114.94, 112.99, 108.70]
+    np.testing.assert_allclose(closing_oc_ratios(loaded.deal) * 100, want, atol=0.01)
+    np.testing.assert_allclose(credit_enhancement(loaded.deal)[:8], 1 - 100 / np.array(want),
+                               atol=1e-4)
+
+
+def test_payment_dates_and_fractions():
+    loaded = read_deal(US_BSL)
+    dates, calendar = loaded.payment_dates, loaded.calendar
+    assert len(dates) == 52 and loaded.months == 156
+    assert dates[0] == datetime.date(2026, 1, 15) and dates[-1] == datetime.date(2038, 10, 15)
+    assert calendar.last_month.tolist()[:3] == [2, 5, 8]
+    assert calendar.reset_month.tolist()[:3] == [-1, 2, 5]
+    np.testing.assert_allclose(calendar.note_fraction[0, 0], 92 / 360)
+    np.testing.assert_allclose(calendar.note_fraction[:, :-1].sum(0), 4748 / 360)
+    assert calendar.new_year.tolist()[:9] == [1, 0, 0, 0, 1, 0, 0, 0, 1]
+
+
+def test_reinvestment_is_said_to_be_missing():
+    assert "reinvestment" in read_deal(US_BSL).not_modelled[0]
+
+
+@pytest.mark.parametrize("changes,message", [
+    ([("330_000_000", "530_000_000")], "debt of 706,000,000 USD is larger than the pool's par"),
+    ([('through = "B"', 'through = "Z"')], r"tests\[1\] \(A/B OC\), through: 'Z'; want a debt"),
+    ([("trigger = 1.2158", "trigger = 0.9")], "an OC trigger above 1"),
+    ([("trigger = 1.2158", 'trigger = "high"')], r"tests\[1\]\.trigger: 'high'; want a valid num"),
+    ([("target_par", "targt_par")], "targt_par: unknown key; known keys here: name, source"),
+    ([("spread_bps = 135,", "spread = 135,")], r"notes\[1\]\.spread: unknown key; .*spread_bps"),
+    ([("spread_bps = 135,", "")], r"notes\[1\] \(A-1\): want either spread_bps or rate"),
+    ([("first_payment = 2026-01-15", "first_payment = 2025-01-15")], "want closing < first_pay"),
+    ([('name = "A-2"', 'name = "A-1"')], "notes: 'A-1'; want each name once"),
+    ([('op = "pay_note_interest", notes = ["A-1"]', 'op = "pay_coupon", notes = ["A-1"]')],
+     r"waterfall.interest\[3\].op: 'pay_coupon'; want one of pay_fee"),
+    ([('notes = ["A-1"] }', 'notes = ["A-9"] }')], r"\(pay_note_interest\).notes: 'A-9'; want one"),
+    ([('fee = "trustee", capped = true', 'fee = "trustee", caped = true')], "caped: unknown key"),
+    ([("reinvestment_end = 2029-10-15", "reinvestment_end = 2059-10-15")], "reinvestment_end"),
+    ([("balance = 330_000_000", "balance = -1")], r"notes\[1\]\.balance: -1; want greater than 0"),
+])
+def test_bad_deals_are_refused(tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        read_deal(edited(tmp_path, *changes))
+
+
+def test_all_problems_of_a_deal_come_at_once(tmp_path):
+    path = edited(tmp_path, ('through = "B"', 'through = "Z"'), ("1.2158", "0.5"),
+                  ("330_000_000", "530_000_000"))
+    with pytest.raises(InputError, match="3 problems"):
+        read_deal(path)
+
+
+@pytest.mark.parametrize("line,message", [
+    ('  { op = "pay_note_interest", notes = ["E"] },\n', None),
+    ('  { op = "pay_note_principal", notes = ["E"] },\n', "no step pays the principal of note E"),
+    ('  { op = "cure_tests", tests = ["E OC"] },\n', "no step cures the test E OC"),
+    ('  { op = "pay_residual_to_equity" },\n', "want pay_residual_to_equity as the last step"),
+])
+def test_waterfall_must_pay_everyone(tmp_path, line, message):
+    path = edited(tmp_path, (line, ""))
+    if message is None:  # the principal waterfall still pays E's interest
+        assert read_deal(path)
+    else:
+        with pytest.raises(InputError, match=message):
+            read_deal(path)
+
+
+@pytest.mark.parametrize("content,message", [
+    (b"", "missing"), (b"name = ", "not valid TOML"), (b"\xff\xfe", "not UTF-8"),
+])
+def test_broken_toml_is_refused(tmp_path, content, message):
+    path = tmp_path / "deal.toml"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_deal(path)
+
+
+@pytest.mark.parametrize("setting,message", [
+    ("pathes=5", "pathes: unknown key; known keys here: name, seed, paths"),
+    ("paths=many", "paths: 'many'; want a valid integer"),
+    ("paths=0", "paths: 0; want greater than or equal to 2"),
+    ("macro.generator=gan", "macro.generator: 'gan'; want 'var' or 'block_bootstrap'"),
+    ('macro.series=["vix","policy_rate"]', "macro.series: 'vix'; want one of gdp_growth_yoy"),
+    ('indices.SOFR="vix"', "indices: 'vix'; want one of macro.series"),
+    ('tape.file="x.csv"', "tape: want either file or synthetic"),
+    ("tape.synthetic.rating_weights={B=0.5}", "want weights that add to 1"),
+    ('name="../up"', "name: '../up'"),
+    ("mode", "want key=value"),
+    ("paths.x=1", "paths is a value, not a table"),
+])
+def test_bad_configs_are_refused(setting, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        read_config(overrides=[setting])
+
+
+def test_set_takes_its_type_from_toml():
+    config, _ = read_config(overrides=["macro.lags=3", "name=mine", "prepayment.cpr=0.1"])
+    assert config.macro.lags == 3 and config.name == "mine" and config.prepayment.cpr == 0.1
+
+
+def test_unknown_scenarios_are_refused():
+    with pytest.raises(InputError, match="scenario: 'boom'; want one of baseline, adverse"):
+        read_scenarios(config_path("scenarios.toml"), ("boom",), ("policy_rate",), 12)
+
+
+def test_day_counts():
+    """Source: ISDA 2006 definitions 4.16, worked by hand."""
+    a, b = datetime.date(2024, 1, 31), datetime.date(2024, 7, 31)
+    assert year_fraction(a, b, "ACT/360") == 182 / 360
+    assert year_fraction(a, b, "ACT/365F") == 182 / 365
+    assert year_fraction(a, b, "30/360") == 0.5
+    np.testing.assert_allclose(year_fraction(datetime.date(2023, 12, 31),
+                                             datetime.date(2024, 1, 2), "ACT/ACT"),
+                               1 / 365 + 1 / 366)
+    with pytest.raises(ValueError, match="want one of"):
+        year_fraction(a, b, "BUS/252")
+
+
+def test_month_arithmetic():
+    assert add_months(datetime.date(2024, 1, 31), 1) == datetime.date(2024, 2, 29)
+    assert months_between(datetime.date(2024, 1, 15), datetime.date(2024, 4, 15)) == 3
+    assert months_between(datetime.date(2024, 1, 15), datetime.date(2024, 4, 16)) == 4
