@@ -1,0 +1,165 @@
+"""How fast is each stage?
+
+    python experiments/bench.py [--paths 512] [--cases markov-1k,waterfall]
+
+One JSON line a case: compile time apart from the median of 5 runs, peak memory, device, dtype and
+commit. About 2 minutes on 2 cores. Expected there: markov at least 30 million loan-months a second
+with macro, factors, cash and recovery lags included. BENCHMARKS.md holds the figures and floors.
+"""
+
+import argparse
+import functools
+import json
+import os
+import pathlib
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+import jax
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+
+import jax.numpy as jnp  # noqa: E402
+
+from clo_gen import mesh, pipeline, rng  # noqa: E402
+from clo_gen.assemble import assemble  # noqa: E402
+from clo_gen.deal.waterfall import run_waterfall  # noqa: E402
+from clo_gen.io.config import read_config  # noqa: E402
+from clo_gen.models import systematic  # noqa: E402
+
+MONTHS = 60
+
+
+def assembly(obligors, mode="markov"):
+    config, folder = read_config(overrides=[f"tape.synthetic.obligors={obligors}", f"mode={mode}"])
+    return assemble(config, folder)
+
+
+def collections_of(a, params, inputs, scenario, key, number, months=MONTHS):
+    """One path's Collections over the first `months`: macro, transitions, factors, loans, cash."""
+    key = rng.path_key(key, number)
+    path = a.setup.macro_sample(params.macro, key, inputs.history, scenario, a.setup.series)
+    path = path.replace(values=path.values[:months])
+    shifts = systematic.sample(params.loadings, key, months, a.setup.groups)
+    index = pipeline.index_paths(path, inputs.curves[:months], a.setup.index_columns)
+    plan = jax.tree.map(lambda x: x[:months], inputs.schedule)
+    return pipeline.collect(inputs.tape, plan, inputs.deal,
+                            pipeline.transitions_of(params, path, a.setup), shifts, index, key,
+                            space=a.setup.space, mode=a.setup.mode, lag=a.setup.recovery_lag)
+
+
+def pool_case(obligors, mode, paths):
+    a = assembly(obligors, mode)
+    one = functools.partial(collections_of, a)
+    batch = jax.vmap(one, in_axes=(None, None, None, None, 0))
+    args = (a.params, a.inputs, a.scenarios["baseline"], jax.random.key(0), jnp.arange(paths))
+    return batch, args, 4, {"loans": obligors, "months": MONTHS, "paths": paths,
+                            "unit": "loan-months", "work": obligors * MONTHS * paths}
+
+
+def waterfall_case(paths):
+    a = assembly(24)
+    batch = functools.partial(pipeline.simulate_batch, setup=a.setup)
+    i = a.inputs
+    start = jax.jit(batch)(a.params, i, a.scenarios["adverse"], jax.random.key(0),
+                           jnp.arange(paths), 0.0)
+    index = start.macro.values[:, i.calendar.last_month, 3]
+
+    def run(deal, program, calendar, collections, index):
+        return jax.vmap(lambda c, x: run_waterfall(deal, program, c, x, 0.0, calendar=calendar))(
+            collections, index)
+
+    dates = len(a.deal.payment_dates)
+    return run, (i.deal, i.program, i.calendar, start.collections, index), (3, 4), {
+        "dates": dates, "classes": 9, "paths": paths, "unit": "path-dates", "work": paths * dates}
+
+
+def graph_case(paths):
+    a = assembly(200)
+    batch = functools.partial(pipeline.simulate_batch, setup=a.setup)
+    args = (a.params, a.inputs, a.scenarios["baseline"], jax.random.key(0), jnp.arange(paths), 0.0)
+    work = 200 * a.deal.months * paths
+    return batch, args, 4, {"loans": 200, "months": a.deal.months, "paths": paths,
+                            "unit": "loan-months", "work": work}
+
+
+def random_case(paths):
+    """The floor of a draw a loan and month: the random numbers alone."""
+
+    def run(key, numbers):
+        def one(i):
+            def month(total, t):
+                draw = jax.random.uniform(jax.random.fold_in(rng.path_key(key, i), t), (1000,),
+                                          jnp.float32)
+                return total + draw.sum(), None
+
+            return jax.lax.scan(month, jnp.float32(0), jnp.arange(MONTHS))[0]
+
+        return jax.vmap(one)(numbers)
+
+    return run, (jax.random.key(0), jnp.arange(paths)), 1, {
+        "paths": paths, "unit": "numbers", "work": 1000 * MONTHS * paths}
+
+
+CASES = {
+    "random-numbers": random_case,
+    "markov-200": lambda n: pool_case(200, "markov", n),
+    "markov-1k": lambda n: pool_case(1000, "markov", n),
+    "markov-10k": lambda n: pool_case(10_000, "markov", max(n // 8, 8)),
+    "expected-1k": lambda n: pool_case(1000, "expected", max(n // 4, 8)),
+    "waterfall": lambda n: waterfall_case(4 * n),
+    "graph-200": graph_case,
+}
+
+
+def measure(name, paths):
+    run, args, spread_at, facts = CASES[name](paths)
+    devices = mesh.path_mesh()
+    spread_at = (spread_at,) if isinstance(spread_at, int) else spread_at
+    shardings = tuple(mesh.by_path(devices) if i in spread_at else mesh.replicated(devices)
+                      for i in range(len(args)))
+    args = tuple(jax.device_put(a, s) for a, s in zip(args, shardings, strict=True))
+    start = time.perf_counter()
+    compiled = jax.jit(run, in_shardings=shardings).lower(*args).compile()
+    compile_s = time.perf_counter() - start
+    times = []
+    for _ in range(6):
+        start = time.perf_counter()
+        jax.block_until_ready(compiled(*args))
+        times.append(time.perf_counter() - start)
+    median = statistics.median(times[1:])
+    return {"case": name, **facts, "compile_s": round(compile_s, 2), "median_s": round(median, 4),
+            "spread_s": round(max(times[1:]) - min(times[1:]), 4),
+            "per_s": round(facts["work"] / median),
+            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            "devices": jax.device_count(), "platform": jax.devices()[0].platform,
+            "dtype": "float64 money, float32 draws"}
+
+
+def start_up():
+    code = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
+    seconds = {name: min(float(subprocess.run([sys.executable, "-c", code.format(name)],
+                                              capture_output=True, text=True).stdout)
+                         for _ in range(3)) for name in ("jax", "clo_gen")}
+    return {"case": "start-up", **{f"import_{k}_s": round(v, 3) for k, v in seconds.items()}}
+
+
+def commit():
+    folder = pathlib.Path(__file__).parent
+    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True,
+                          cwd=folder)
+    return done.stdout.strip()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--paths", type=int, default=512)
+    parser.add_argument("--cases", default=",".join(CASES))
+    options = parser.parse_args()
+    for case in options.cases.split(","):
+        print(json.dumps(measure(case, options.paths) | {"commit": commit()}), flush=True)
+    print(json.dumps(start_up() | {"commit": commit()}))

@@ -1,0 +1,137 @@
+"""The whole graph: same path in any batch, hard and soft, gradients, and the scenario order."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import small_assembly
+
+from clo_gen import mesh, pipeline, rng
+
+
+@functools.cache
+def batch_function(*overrides):
+    a = small_assembly(*overrides)
+    return a, jax.jit(functools.partial(pipeline.simulate_batch, setup=a.setup))
+
+
+def run(numbers, scenario="baseline", temperature=0.0, overrides=()):
+    a, function = batch_function(*overrides)
+    return function(a.params, a.inputs, a.scenarios[scenario], jax.random.key(3),
+                    jnp.asarray(numbers), temperature)
+
+
+def assert_same(a, b, exact):
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        if exact:
+            np.testing.assert_array_equal(x, y)
+        else:
+            np.testing.assert_allclose(x, y, atol=1e-12)
+
+
+@pytest.mark.parametrize("mode", ["markov", "expected"])
+@pytest.mark.parametrize("generator", ["var", "block_bootstrap"])
+def test_cash_is_conserved_through_the_graph(mode, generator):
+    overrides = (f"mode={mode}", f"macro.generator={generator}")
+    for scenario in ("baseline", "severely_adverse"):
+        got = run(range(8), scenario, overrides=overrides)
+        assert got.conservation_error.max() < 1e-9
+        assert jnp.isfinite(got.loss).all()
+
+
+def test_path_i_is_the_same_in_any_batch():
+    whole = run(range(8))
+    part = run([5, 2, 7, 0, 1, 3, 4, 6])
+    assert_same(jax.tree.map(lambda x: x[5], whole), jax.tree.map(lambda x: x[0], part), True)
+    alone = jax.jit(functools.partial(pipeline.simulate, setup=small_assembly().setup))
+    a = small_assembly()
+    one = alone(a.params, a.inputs, a.scenarios["baseline"], rng.path_key(jax.random.key(3), 5),
+                0.0)
+    assert_same(jax.tree.map(lambda x: x[5], whole), one, False)
+
+
+def test_sharded_is_unsharded():
+    a, function = batch_function()
+    devices = mesh.path_mesh()
+    assert devices.size == 4
+    sharded = jax.jit(functools.partial(pipeline.simulate_batch, setup=a.setup),
+                      in_shardings=(mesh.replicated(devices),) * 4
+                      + (mesh.by_path(devices), mesh.replicated(devices)))
+    args = (a.params, a.inputs, a.scenarios["baseline"], jax.random.key(3), jnp.arange(8), 0.0)
+    assert_same(function(*args), sharded(*args), False)
+
+
+def test_scenarios_share_their_draws():
+    """Common random numbers: the same path differs between scenarios by the scenario alone."""
+    base, bad = run(range(8)), run(range(8), "severely_adverse")
+    gap = bad.macro.values - base.macro.values
+    np.testing.assert_allclose(gap[:, :, 0], jnp.broadcast_to(gap[0, :, 0], gap.shape[:2]),
+                               atol=1e-12)
+
+
+def test_soft_run_agrees_with_the_hard_one_away_from_triggers():
+    hard, soft = run(range(8)), run(range(8), temperature=1e-6)
+    trigger = small_assembly().inputs.deal.trigger
+    clear = (jnp.abs(hard.cash.ratio - trigger) > 1e-4).all(axis=(1, 2))
+    assert clear.sum() >= 4
+    gap = jnp.abs(hard.cash.interest - soft.cash.interest).max(axis=(1, 2))
+    assert jnp.where(clear, gap, 0.0).max() < 1e-6
+
+
+def test_reading_rates_at_the_cutoff_and_a_forward_curve():
+    a = small_assembly("indices={SOFR={months=[1,156],rates=[0.03,0.05]}}")
+    index = pipeline.index_paths(run(range(8)).macro.replace(values=jnp.zeros((156, 6))),
+                                 a.inputs.curves, a.setup.index_columns)
+    np.testing.assert_allclose(index[[0, -1], 0], [0.03, 0.05])
+    assert pipeline.index_now(a.inputs.history, a.inputs.curves, a.setup.index_columns)[0] == 0.03
+
+
+def test_gradient_of_a_class_price_is_exact_in_expected_mode():
+    """d(price of E) by reverse mode against central differences, common random numbers."""
+    a = small_assembly("mode=expected")
+
+    @jax.jit
+    def price(loadings, deal, recovery):
+        params = a.params.replace(loadings=loadings)
+        inputs = a.inputs.replace(deal=deal, tape=a.inputs.tape.replace(recovery_rate=recovery))
+        got = pipeline.simulate(params, inputs, a.scenarios["adverse"], jax.random.key(1), 0.05,
+                                setup=a.setup)
+        return got.tranches.price[7]
+
+    args = (a.params.loadings, a.inputs.deal, a.inputs.tape.recovery_rate)
+    grads = jax.grad(price, (0, 1, 2))(*args)
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(grads))
+
+    def difference(bump):
+        up = price(*jax.tree.map(lambda x, b: x + b, args, bump))
+        down = price(*jax.tree.map(lambda x, b: x - b, args, bump))
+        return (up - down) / 2e-6
+
+    nothing = jax.tree.map(jnp.zeros_like, args)
+    checks = [
+        (grads[0].cohort, (nothing[0].replace(cohort=jnp.asarray(1e-6)), *nothing[1:])),
+        (grads[1].trigger[6], (nothing[0], nothing[1].replace(
+            trigger=nothing[1].trigger.at[6].set(1e-6)), nothing[2])),
+        (grads[1].spread[0], (nothing[0], nothing[1].replace(
+            spread=nothing[1].spread.at[0].set(1e-6)), nothing[2])),
+        (grads[2][3], (*nothing[:2], nothing[2].at[3].set(1e-6))),
+    ]
+    for got, bump in checks:
+        np.testing.assert_allclose(got, difference(bump), rtol=1e-4, atol=1e-7)
+
+
+def test_one_compile_serves_every_scenario_and_batch():
+    a = small_assembly()
+    traces = []
+
+    def counted(*args):
+        traces.append(1)
+        return pipeline.simulate_batch(*args, setup=a.setup).loss
+
+    function = jax.jit(counted)
+    for scenario in a.scenarios.values():
+        for first in (0, 8):
+            function(a.params, a.inputs, scenario, jax.random.key(0), first + jnp.arange(8), 0.0)
+    assert len(traces) == 1

@@ -1,0 +1,151 @@
+"""The main job as a user runs it: files, numbers, refusals."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import SMALL
+
+from clo_gen.io.config import read_config
+from clo_gen.io.problems import InputError
+from clo_gen.run import choose_folder, main_job
+
+CLASSES = ["A-1", "A-2", "B", "C", "D-1a", "D-1b", "D-2", "E", "subordinated"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """(summary, evaluation, folder) of 256 paths of the quickstart with 60 loans."""
+    config, folder = read_config(overrides=["paths=256", "tape.synthetic.obligors=60"])
+    return main_job(config, folder, tmp_path_factory.mktemp("run") / "out")
+
+
+def test_the_run_folder_is_complete(finished):
+    folder = finished[2]
+    assert {p.name for p in folder.iterdir()} == {
+        "config.toml", "summary.json", "evaluation.json", "tranches.csv", "tape.csv", "paths.npz",
+        "report.html", "macro.png", "defaults_losses.png", "loss_distribution.png",
+        "tranche_cash.png", "oc_ratios.png"}
+    assert not list(folder.parent.glob("*.partial"))
+
+
+def test_summary_has_the_promised_names(finished):
+    summary = json.loads((finished[2] / "summary.json").read_text())
+    assert list(summary["scenarios"]) == ["baseline", "adverse", "severely_adverse", "stagflation"]
+    for scenario in summary["scenarios"].values():
+        assert {"expected_loss", "var_99", "cvar_99", "std_error"} <= set(scenario["portfolio"])
+        assert list(scenario["tranches"]) == CLASSES
+        for numbers in scenario["tranches"].values():
+            assert {"loss_probability", "expected_loss", "wal_years", "irr"} <= set(numbers)
+            assert 0 <= numbers["loss_probability"] <= 1 and 0 <= numbers["expected_loss"] <= 1
+    assert summary["cash_conservation_error"] < 1e-9
+    assert summary["timing"]["compile_s"] > 0 and summary["timing"]["run_s"] > 0
+    assert [summary["data"][k]["kind"] for k in ("macro", "transitions", "tape")] == [
+        "real", "real", "synthetic"]
+
+
+def test_worse_scenarios_lose_more_by_four_standard_errors(finished):
+    portfolio = {k: s["portfolio"] for k, s in finished[0]["scenarios"].items()}
+    for worse, better in (("severely_adverse", "adverse"), ("adverse", "baseline"),
+                          ("stagflation", "baseline")):
+        gap = portfolio[worse]["expected_loss"] - portfolio[better]["expected_loss"]
+        error = np.hypot(portfolio[worse]["std_error"], portfolio[better]["std_error"])
+        assert gap > 4 * error, (worse, better, gap, error)
+
+
+def test_junior_classes_lose_at_least_as_often(finished):
+    for scenario in finished[0]["scenarios"].values():
+        chance = [scenario["tranches"][c]["loss_probability"] for c in CLASSES]
+        assert (np.diff(chance) >= 0).all(), chance
+
+
+def test_numbers_in_the_files_agree(finished):
+    summary, _, folder = finished
+    table = pd.read_csv(folder / "tranches.csv")
+    assert len(table) == 4 * 9
+    paths = np.load(folder / "paths.npz")
+    np.testing.assert_allclose(paths["adverse/loss"].mean(),
+                               summary["scenarios"]["adverse"]["portfolio"]["expected_loss"])
+    row = table[(table["scenario"] == "adverse") & (table["class"] == "E")].iloc[0]
+    np.testing.assert_allclose(paths["adverse/tranche_loss"][:, 7].mean(), row["expected_loss"])
+    tape = pd.read_csv(folder / "tape.csv")
+    assert set(tape["data_label"]) == {"synthetic"}
+
+
+def test_the_resolved_config_gives_the_same_numbers(finished, tmp_path):
+    config, folder = read_config(finished[2] / "config.toml")
+    again, _, _ = main_job(config, folder, tmp_path / "again")
+    assert again["scenarios"] == finished[0]["scenarios"]
+
+
+def test_report_is_one_file_that_escapes_what_comes_from_data(finished, tmp_path):
+    page = (finished[2] / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 5
+    assert "http://" not in page and "https://" not in page and "synthetic" in page
+    from clo_gen.report import write_report
+    summary = json.loads((finished[2] / "summary.json").read_text())
+    summary["deal"]["name"] = "<script>alert(1)</script>"
+    write_report(summary, finished[1], {}, tmp_path / "x.html")
+    assert "<script>" not in (tmp_path / "x.html").read_text()
+
+
+def test_held_out_check_is_reported_with_its_baselines(finished):
+    check = json.loads((finished[2] / "evaluation.json").read_text())["transitions"]
+    assert check["fitted"] == "1999-05 to 2003-12" and check["tested"].startswith("2004-01")
+    assert set(check["models"]) == {"prior", "constant", "logit", "logit_free"}
+    used, constant = check["models"]["logit"], check["models"]["constant"]
+    word = "beats" if used["log_likelihood"] > constant["log_likelihood"] else "does not beat"
+    assert word in check["verdict"]
+
+
+def test_runs_are_never_overwritten(finished, tmp_path, monkeypatch):
+    config, _ = read_config()
+    with pytest.raises(InputError, match="exists already"):
+        choose_folder(config, finished[2])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "quickstart").mkdir(parents=True)
+    assert choose_folder(config, None).name == "quickstart-2"
+
+
+def clo_gen(*arguments, cwd):
+    return subprocess.run([sys.executable, "-m", "clo_gen", *arguments], capture_output=True,
+                          text=True, cwd=cwd)
+
+
+def test_command_line_runs_and_refuses(tmp_path):
+    settings = [x for s in SMALL if "paths" not in s for x in ("--set", s)]
+    done = clo_gen("run", "--paths", "8", "--seed", "5", "--out", "here", *settings, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "written to here" in done.stdout and "tape: synthetic" in done.stdout
+    assert json.loads((tmp_path / "here" / "summary.json").read_text())["seed"] == 5
+    again = clo_gen("run", "--out", "here", cwd=tmp_path)
+    assert again.returncode == 2 and "never overwritten" in again.stderr
+    assert "Traceback" not in again.stderr
+    wrong = clo_gen("run", "--set", "paths=few", cwd=tmp_path)
+    assert wrong.returncode == 2 and "paths: 'few'; want a valid integer" in wrong.stderr
+
+
+def test_a_wrong_tape_is_one_message_and_leaves_nothing(tmp_path):
+    (tmp_path / "tape.csv").write_text(
+        "loan_id,current_balance,rate_type,maturity_date,spread_bps,rating\n"
+        "a,-1,float,2030-01-01,300,B\nb,5,float,2030-01-01,300,Q\n")
+    done = clo_gen("run", "--out", "here", "--set", f"tape={{file='{tmp_path / 'tape.csv'}'}}",
+                   cwd=tmp_path)
+    assert done.returncode == 2
+    assert "row 2 (a), current_balance: '-1'" in done.stderr
+    assert "row 3 (b), rating: 'Q'" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "here").exists()
+
+
+def test_a_users_own_tape_runs(tmp_path):
+    rows = "\n".join(f"L{i},5500000,float,203{i % 3}-0{1 + i % 9}-15,340,B" for i in range(100))
+    (tmp_path / "tape.csv").write_text(
+        "loan_id,current_balance,rate_type,maturity_date,spread_bps,rating\n" + rows + "\n")
+    config, folder = read_config(overrides=["paths=8", "block=8", 'scenarios=["baseline"]',
+                                            f"tape={{file='{tmp_path / 'tape.csv'}'}}"])
+    summary, _, _ = main_job(config, folder, tmp_path / "out")
+    assert summary["data"]["tape"]["kind"] == "real"
+    assert summary["cash_conservation_error"] < 1e-9
