@@ -104,17 +104,27 @@ def collect(tape, schedule, deal, transitions, shifts, index, key, *, space, mod
     prices = (deal.defaulted_price, deal.ccc_price)
     loan_key = rng.stream(key, rng.LOAN)
 
+    last_month = tape.maturity.max()
+
+    def advance(before, t, matrix, shift):
+        odds = systematic.odds_of_loans(tape, shift)
+        return live.advance(space, tape, before, matrix, odds, t, loan_key)
+
     def month(carry, x):
-        state, accrued = carry
+        before, accrued = carry
         t, contract, matrix, shift, rates = x
-        log_odds = systematic.of_loans(tape, shift)
-        state, flows = live.advance(space, tape, state, matrix, log_odds, t, loan_key)
+        # After the last maturity nothing moves. The branch also keeps XLA from inlining the draw
+        # into each of the sums below (measured: three times slower).
+        state = jax.lax.cond(t < last_month, advance, lambda before, *_: before, before, t, matrix,
+                             shift)
+        flows = live.flows(space, before, state)
         accrued = loans.accrue(tape, contract, rates, accrued)
         sums, cash = loans.month_cash(tape, contract, accrued, flows, prices)
         kept = LoanPath(live.weights(state, space), cash) if keep_loans else None
         return (state, jnp.where(contract.pays, 0.0, accrued)), (sums, kept)
 
     matrices = live.matrices(jnp.moveaxis(transitions.matrix, 1, 0), space)
+    shifts = jax.tree.map(lambda x: x.astype(live.dtype(tape)), shifts)
     xs = (jnp.arange(months), schedule, matrices, shifts, index)
     start = (live.start(space, tape), jnp.zeros_like(tape.balance))
     _, (sums, kept) = jax.lax.scan(month, start, xs)

@@ -28,11 +28,11 @@ def tilted(matrix, space, shift):
 def test_push_is_the_tilted_matrix(space, shift):
     matrix = random_matrix(space, 1)
     everywhere = jnp.eye(space.size)
-    cohort, shifts = jnp.zeros(space.size, int), jnp.full(space.size, shift)
-    got = loan_states.push(jnp.asarray(matrix)[None], space, everywhere, cohort, shifts)
+    cohort, odds = jnp.zeros(space.size, int), jnp.full(space.size, np.exp(shift))
+    got = loan_states.push(jnp.asarray(matrix)[None], space, everywhere, cohort, odds)
     np.testing.assert_allclose(got, tilted(matrix, space, shift), atol=1e-14)
     many = jnp.stack([jnp.asarray(random_matrix(space, 2)), jnp.asarray(matrix)])
-    got = loan_states.push(many, space, everywhere, cohort + 1, shifts)
+    got = loan_states.push(many, space, everywhere, cohort + 1, odds)
     np.testing.assert_allclose(got, tilted(matrix, space, shift), atol=1e-14)
 
 
@@ -45,7 +45,7 @@ def test_draw_has_the_tilted_frequencies(space, shift):
     steps = loan_states.ladder(jnp.asarray(matrix, jnp.float32)[None], space)
     for state in range(space.size):
         new = loan_states.draw(steps, space, points, jnp.full(n, state), jnp.zeros(n, int),
-                               jnp.full(n, shift))
+                               jnp.full(n, np.exp(shift)))
         share = np.bincount(np.asarray(new), minlength=space.size) / n
         np.testing.assert_allclose(share, tilted(matrix, space, shift)[state], atol=2e-5)
 
@@ -58,7 +58,7 @@ def test_masked_moves_never_happen_at_the_ends_of_the_unit_interval(space):
     for state in range(space.size):
         for shift in (-8.0, 0.0, 8.0):
             new = loan_states.draw(steps, space, ends, jnp.full(5, state), jnp.zeros(5, int),
-                                   jnp.full(5, shift))
+                                   jnp.full(5, np.exp(shift)))
             assert space.mask[state, np.asarray(new)].all()
 
 
@@ -68,7 +68,7 @@ def test_a_million_loan_months_without_a_forbidden_move(key):
     uniform = jax.random.uniform(key, (months, loans), jnp.float32)
 
     def month(state, u):
-        new = loan_states.draw(steps, space, u, state, state * 0, jnp.zeros(loans))
+        new = loan_states.draw(steps, space, u, state, state * 0, jnp.ones(loans))
         return jnp.where(new < space.default, new, u.astype(int)), (state, new)
 
     _, (before, after) = jax.lax.scan(month, jnp.zeros(loans, int), uniform)

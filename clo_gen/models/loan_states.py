@@ -1,8 +1,8 @@
-"""How a loan lives one month, given its cohort's matrix and its log-odds shift: MODES.
+"""How a loan lives one month, given its cohort's matrix and its odds of worse moves: MODES.
 
-`markov` draws a state, `expected` pushes probabilities. Both raise the odds of all worse states
-together by exp(shift): with W the matrix's mass on worse states and Z = 1 - W + W exp(shift),
-worse entries become P exp(shift) / Z and the others P / Z, so rows still sum to 1.
+`markov` draws a state, `expected` pushes probabilities. Both multiply the odds of all worse states
+together: with W the matrix's mass on worse states and Z = 1 - W + W odds, worse entries become
+P odds / Z and the others P / Z, so rows still sum to 1.
 """
 
 from collections.abc import Callable
@@ -35,12 +35,12 @@ def ladder(matrix, space: StateSpace):
     return Ladder(start, jnp.concatenate([worse, absorbed], axis=-1))
 
 
-def draw(ladder_t, space: StateSpace, uniform, state, cohort, shift):
-    """New state [L] int of each loan from `uniform` [L] in [0, 1), its state, cohort and shift."""
+def draw(ladder_t, space: StateSpace, uniform, state, cohort, odds):
+    """New state [L] int of each loan from `uniform` [L] in [0, 1), its state, cohort and odds."""
     size = space.size
     row = state if ladder_t.start.shape[0] == 1 else cohort * size + state
     benign = ladder_t.worse.reshape(-1)[row]
-    odds = jnp.exp(shift).astype(uniform.dtype)
+    odds = odds.astype(uniform.dtype)
     scaled = uniform * (benign + (1.0 - benign) * odds)
     point = jnp.where(scaled < benign, scaled, benign + (scaled - benign) / odds)
     point = jnp.minimum(point, 1.0 - jnp.finfo(point.dtype).epsneg)
@@ -49,10 +49,10 @@ def draw(ladder_t, space: StateSpace, uniform, state, cohort, shift):
     return jnp.where(passed < 2, passed + size - 2, passed - 2)
 
 
-def push(matrix, space: StateSpace, weights, cohort, shift):
+def push(matrix, space: StateSpace, weights, cohort, odds):
     """New state probabilities [L, S] from `weights` [L, S] and `matrix` [C, S, S]."""
     worse = jnp.asarray(space.worse, matrix.dtype)
-    odds = jnp.exp(shift)[:, None]
+    odds = odds[:, None]
     mass = (matrix * worse).sum(-1)
     mass = mass[0] if matrix.shape[0] == 1 else mass[cohort]
     sources = weights / (1.0 - mass + mass * odds)
@@ -67,56 +67,62 @@ def _distressed(space, state):
     return state == (space.index(space.distressed) if space.distressed else -1)
 
 
-def _markov_matrices(matrix, space):
-    return ladder(matrix.astype(jnp.float32), space)
-
-
-def _markov_month(space, tape: Tape, state, ladder_t, shift, month, key):
-    live = len(space.live)
+def _markov_month(space, tape: Tape, state, ladder_t, odds, month, key):
     uniform = jax.random.uniform(jax.random.fold_in(key, month), state.shape, jnp.float32)
-    new = draw(ladder_t, space, uniform, state, tape.cohort, shift)
-    was_live = state < live
-    matures = (new < live) & (month + 1 >= tape.maturity)
-    final = jnp.where(matures, space.matured, new)
-    flows = Flows(survive=new < live, prepay=was_live & (new == space.prepaid),
-                  default=was_live & (new == space.default),
-                  distressed=_distressed(space, final))
-    return final, flows
+    new = draw(ladder_t, space, uniform, state, tape.cohort, odds)
+    matures = (new < len(space.live)) & (month + 1 >= tape.maturity)
+    return jnp.where(matures, space.matured, new)
 
 
-def _expected_month(space, tape: Tape, weights, matrix, shift, month, key):
-    live = len(space.live)
-    new = push(matrix, space, weights, tape.cohort, shift)
-    survive = new[:, :live].sum(-1)
+def _markov_flows(space, before, after):
+    live = before < len(space.live)
+    return Flows(survive=live & ((after < len(space.live)) | (after == space.matured)),
+                 prepay=live & (after == space.prepaid), default=live & (after == space.default),
+                 distressed=_distressed(space, after))
+
+
+def _expected_month(space, tape: Tape, weights, matrix, odds, month, key):
+    new = push(matrix, space, weights, tape.cohort, odds)
+    live = jnp.arange(space.size) < len(space.live)
     matures = month + 1 >= tape.maturity
-    keep = jnp.where(matures[:, None] & (jnp.arange(space.size) < live), 0.0, 1.0)
-    final = (new * keep).at[:, space.matured].add(jnp.where(matures, survive, 0.0))
-    flows = Flows(survive=survive, prepay=new[:, space.prepaid] - weights[:, space.prepaid],
-                  default=new[:, space.default] - weights[:, space.default],
-                  distressed=(final * _distressed(space, jnp.arange(space.size))).sum(-1))
-    return final, flows
+    matured = jnp.where(matures, jnp.where(live, new, 0.0).sum(-1), 0.0)
+    kept = jnp.where(matures[:, None] & live, 0.0, new)
+    return kept.at[:, space.matured].add(matured)
+
+
+def _expected_flows(space, before, after):
+    moved = after - before
+    return Flows(survive=after[:, : len(space.live)].sum(-1) + moved[:, space.matured],
+                 prepay=moved[:, space.prepaid], default=moved[:, space.default],
+                 distressed=(after * _distressed(space, jnp.arange(space.size))).sum(-1))
 
 
 class Mode(NamedTuple):
     """One way to live a loan. `month` counts from 0."""
 
+    dtype: Callable  # (tape) -> dtype of the systematic shifts
     start: Callable  # (space, tape) -> state
     matrices: Callable  # (matrix [T, C, S, S], space) -> what `advance` reads each month [T, ...]
-    advance: Callable  # (space, tape, state, matrices, shift [L], month, key) -> state, Flows
+    advance: Callable  # (space, tape, state, matrices, odds [L], month, key) -> state
+    flows: Callable  # (space, state before, state after) -> Flows
     weights: Callable  # (state, space) -> [L, S]
 
 
 MODES = {
     "markov": Mode(
+        dtype=lambda tape: jnp.float32,
         start=lambda space, tape: tape.state,
-        matrices=_markov_matrices,
+        matrices=lambda matrix, space: ladder(matrix.astype(jnp.float32), space),
         advance=_markov_month,
+        flows=_markov_flows,
         weights=lambda state, space: jax.nn.one_hot(state, space.size, dtype=jnp.float32),
     ),
     "expected": Mode(
+        dtype=lambda tape: tape.balance.dtype,
         start=lambda space, tape: jax.nn.one_hot(tape.state, space.size, dtype=tape.balance.dtype),
         matrices=lambda matrix, space: matrix,
         advance=_expected_month,
+        flows=_expected_flows,
         weights=lambda state, space: state,
     ),
 }

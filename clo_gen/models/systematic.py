@@ -54,7 +54,11 @@ def sample(loadings, key, months, groups):
     return Shifts(*(shift(n, g, b) for n, g, b in zip(streams, groups, sizes, strict=True)))
 
 
-def of_loans(tape, shifts):
-    """Log-odds shift [L] of each loan in one month; `shifts` holds that month's [C], [G], [R]."""
-    return (shifts.cohort[tape.cohort] + shifts.industry[tape.industry]
-            + shifts.region[tape.region] + tape.loan_effect)
+def odds_of_loans(tape, shifts):
+    """Factor [L] on each loan's odds of a worse move in one month.
+
+    `shifts` holds that month's [C], [G], [R]. The exponentials are taken by group, not by loan.
+    """
+    dtype = shifts.cohort.dtype
+    return (jnp.exp(shifts.cohort)[tape.cohort] * jnp.exp(shifts.industry)[tape.industry]
+            * jnp.exp(shifts.region)[tape.region] * jnp.exp(tape.loan_effect.astype(dtype)))
