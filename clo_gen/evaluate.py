@@ -64,5 +64,5 @@ def _verdict(rows, best):
     gain, error = rows["logit"]["difference"], rows["logit"]["difference_error"]
     used = "beats" if gain > 0 else "does not beat"
     sure = "" if abs(gain) > 2 * error else ", within two standard errors"
-    return (f"the logit used in runs {used} the constant matrix ({gain:+.5f} an obligor-month{sure}); "
-            f"best on the test months: {rows[best]['model']}")
+    return (f"the logit used in runs {used} the constant matrix ({gain:+.5f} an obligor-month"
+            f"{sure}); best on the test months: {rows[best]['model']}")

@@ -1,6 +1,5 @@
 """Double precision, four CPU devices, and strict rules for the whole suite."""
 
-import datetime
 import functools
 
 import jax
@@ -9,7 +8,6 @@ jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_debug_key_reuse", True)
 
-import jax.numpy as jnp  # noqa: E402
 import pytest  # noqa: E402
 
 from clo_gen.assemble import assemble  # noqa: E402
@@ -33,18 +31,3 @@ def small():
 @pytest.fixture
 def key():
     return jax.random.key(7)
-
-
-@pytest.fixture
-def cutoff():
-    return datetime.date(2025, 10, 15)
-
-
-@pytest.fixture
-def scenario_at_rest(small):
-    """The baseline scenario of the small assembly."""
-    return small().scenarios["baseline"]
-
-
-def zeros(n):
-    return jnp.zeros(n)

@@ -30,7 +30,8 @@ def waterfall(deal, steps, tests, dates, *, deferrable):
         row = {"interest": [0.0] * classes, "principal": [0.0] * classes, "fees": [0.0] * fees,
                "incentive": 0.0, "ratio": {}}
 
-        def ratio_and_cure(test, trigger, account, cash=cash, date=date, row=row, billed=billed):
+        def ratio_and_cure(test, trigger, account, cash=cash, date=date, row=row, billed=billed,
+                           unpaid=unpaid):
             notes = sum(balance[k] for k in test.notes)
             if test.kind == "ic":
                 senior = date["interest"] - sum(row["fees"])

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
 import reference
+
 from clo_gen import pipeline, rng
 from clo_gen.cash import pool
 from clo_gen.cash.schedule import amortised_balance, schedule

@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
 import reference
+
 from clo_gen.deal.tranche import internal_rate, metrics
 from clo_gen.io.deal import read_deal
 from clo_gen.io.tables import config_path

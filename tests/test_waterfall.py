@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
 import reference
+
 from clo_gen.deal import steps
 from clo_gen.deal.program import compile_program
 from clo_gen.deal.waterfall import conservation_error, note_rates, run_waterfall
