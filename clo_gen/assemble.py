@@ -99,7 +99,8 @@ def fit_transitions(config, counts: CountHistory, macro: MacroHistory, series):
     last = min(pd.Period(config.reference[1], "M"), counts.months[-1])
     years = pd.period_range(config.reference[0], last, freq="M")
     reference = covariates_at(config.covariates, macro, series, years)
-    return models | {"logit_free": free, "logit": transition_baseline.recentre(free, reference)}
+    logit = jax.jit(transition_baseline.recentre)(free, reference)
+    return models | {"logit_free": free, "logit": logit}
 
 
 def covariates_at(names, macro: MacroHistory, series, months):
@@ -109,9 +110,9 @@ def covariates_at(names, macro: MacroHistory, series, months):
     if first < 12:
         raise InputError(f"{macro.source}: history starts {frame.index[0]}; want at least twelve "
                          f"months before the transition counts, which start {months[0]}")
-    values = jnp.asarray(frame.to_numpy())
-    z = transition_baseline.covariate_paths(names, series, values[first:], values[:first])
-    return np.asarray(z)
+    values = frame.to_numpy()
+    paths = jax.jit(transition_baseline.covariate_paths, static_argnums=(0, 1))
+    return np.asarray(paths(names, series, values[first:], values[:first]))
 
 
 def fit_macro(config, macro: MacroHistory, last_month):
@@ -175,7 +176,7 @@ def assemble(config: RunConfig, folder: pathlib.Path):
         loadings=loadings,
     )
     loans = _double(tape.tape)
-    today = index_now(jnp.asarray(recent), jnp.asarray(curves), columns)
+    today = jax.jit(index_now, static_argnums=2)(recent, curves, columns)
     inputs = Inputs(tape=loans, schedule=jax.jit(schedule)(loans, deal.calendar, today),
                     deal=deal.deal, program=deal.program, calendar=deal.calendar, curves=curves,
                     history=recent)

@@ -1,9 +1,14 @@
 """Double precision, four CPU devices, and strict rules for the whole suite."""
 
 import functools
+import os
+import tempfile
 
 import jax
 
+# Graphs that several tests build alike are compiled once, also in the processes that tests start.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="clo_gen_tests_")
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_debug_key_reuse", True)
