@@ -93,23 +93,26 @@ def _run(config_path, out, overrides):
 
 
 def _print_summary(console, summary, evaluation, written):
+    from rich import box
     from rich.table import Table
 
     scenarios, deal = summary["scenarios"], summary["deal"]
-    table = Table(title=f"{deal['name']}: {summary['paths']:,} paths a scenario, "
-                        f"{deal['currency']} {deal['par'] / 1e6:,.1f}m par", title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left",
+                  title=f"{deal['name']}: {summary['paths']:,} paths a scenario, "
+                        f"{deal['currency']} {deal['par'] / 1e6:,.1f}m par")
     table.add_column("")
-    table.add_column("enhanc.", justify="right")
+    table.add_column("enh.", justify="right")
     for name in scenarios:
-        table.add_column(name.replace("_", " "), justify="right")
-    for label, key in (("pool expected loss", "expected_loss"), ("  standard error", "std_error"),
+        table.add_column(name.replace("_", " ", 1).replace(" ", "\n"), justify="right")
+    for label, key in (("pool EL", "expected_loss"), ("  std. error", "std_error"),
                        ("pool VaR 99", "var_99"), ("pool CVaR 99", "cvar_99")):
         table.add_row(label, "", *(f"{s['portfolio'][key]:.2%}" for s in scenarios.values()))
     table.add_section()
-    table.add_row("class", "", *("P(loss)  exp.loss    IRR" for _ in scenarios))
+    table.add_row("class", "", *("P(loss)  EL" for _ in scenarios))
     for tranche, enhancement in deal["credit_enhancement"].items():
-        cells = [_cell(s["tranches"][tranche]) for s in scenarios.values()]
-        table.add_row(tranche, f"{max(enhancement, 0):.1%}", *cells)
+        cells = (s["tranches"][tranche] for s in scenarios.values())
+        table.add_row(tranche, f"{max(enhancement, 0):.1%}", *(
+            f"{t['loss_probability']:.1%} {t['expected_loss']:5.1%}" for t in cells))
     console.print(table)
     for name, data in summary["data"].items():
         console.print(f"{name}: {data['kind']} - {data['source']}", highlight=False, markup=False)
@@ -122,11 +125,6 @@ def _print_summary(console, summary, evaluation, written):
         f"fit {timing['fit_s']:.1f} s, compile {timing['compile_s']:.1f} s, "
         f"run {timing['run_s']:.1f} s\nwritten to {written} (open report.html)",
         highlight=False, markup=False, soft_wrap=True)
-
-
-def _cell(t):
-    irr = "" if t["irr"] is None else f"{t['irr']:.1%}"
-    return f"{t['loss_probability']:6.1%}   {t['expected_loss']:6.2%} {irr:>7}"
 
 
 def main():
