@@ -1,5 +1,7 @@
 """Loan cash against a slow oracle, and conservation of the pool."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -52,7 +54,7 @@ def deal(small):
     return small().inputs.deal
 
 
-def collect(t, d, key, *, mode="markov", keep=False, cpr=0.02, shift=0.0, lag=5):
+def matrices(cpr=0.02):
     matrix = np.tile(np.eye(10), (1, T, 1, 1))
     base = np.array([.9, .03, .01])
     matrix[:, :, :7] = 0
@@ -62,10 +64,15 @@ def collect(t, d, key, *, mode="markov", keep=False, cpr=0.02, shift=0.0, lag=5)
         matrix[:, :, i, max(i - 1, 0)] += 1 - base.sum() - cpr
         matrix[:, :, i, 7] += base[2]
         matrix[:, :, i, 8] += cpr
+    return Transitions(jnp.asarray(matrix))
+
+
+@functools.partial(jax.jit, static_argnames=("mode", "keep", "lag"))
+def collect(t, d, key, *, mode="markov", keep=False, shift=0.0, lag=5):
     shifts = Shifts(jnp.full((T, 2), shift), jnp.zeros((T, 3)), jnp.zeros((T, 2)))
     today = jnp.asarray([0.03])
     plan = schedule(t, calendar(), today)
-    return pipeline.collect(t, plan, d, Transitions(jnp.asarray(matrix)), shifts,
+    return pipeline.collect(t, plan, d, matrices(), shifts,
                             jnp.asarray(INDEX)[:, None], key, space=RATING, mode=mode, lag=lag,
                             keep_loans=keep)
 
@@ -83,7 +90,7 @@ def test_level_pay_leaves_the_annuity_balance():
 
 def test_pool_cash_is_the_sum_of_the_slow_oracle_over_loans(small, key):
     t, d = tape(), deal(small)
-    got, path = jax.jit(lambda k: collect(t, d, k, keep=True))(key)
+    got, path = collect(t, d, key, keep=True)
     states = np.asarray(path.weights).argmax(-1)
     total = {name: np.zeros(T) for name in ("interest", "scheduled", "prepayment", "default",
                                             "balance")}

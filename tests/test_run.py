@@ -26,8 +26,8 @@ def finished(tmp_path_factory):
 def test_the_run_folder_is_complete(finished):
     folder = finished[2]
     assert {p.name for p in folder.iterdir()} == {
-        "config.toml", "summary.json", "evaluation.json", "tranches.csv", "tape.csv", "paths.npz",
-        "report.html", "macro.png", "defaults_losses.png", "loss_distribution.png",
+        "config.toml", "summary.json", "evaluation.json", "tranches.csv", "coverage.csv", "tape.csv",
+        "paths.npz", "report.html", "macro.png", "defaults_losses.png", "loss_distribution.png",
         "tranche_cash.png", "oc_ratios.png"}
     assert not list(folder.parent.glob("*.partial"))
 
@@ -71,6 +71,11 @@ def test_numbers_in_the_files_agree(finished):
                                summary["scenarios"]["adverse"]["portfolio"]["expected_loss"])
     row = table[(table["scenario"] == "adverse") & (table["class"] == "E")].iloc[0]
     np.testing.assert_allclose(paths["adverse/tranche_loss"][:, 7].mean(), row["expected_loss"])
+    coverage = pd.read_csv(folder / "coverage.csv")
+    assert len(coverage) == 4 * 7 * 52
+    first = coverage[(coverage["scenario"] == "baseline") & (coverage["test"] == "E OC")].iloc[0]
+    assert 1.0 < first["ratio_median"] < 1.15 and abs(
+        first["cushion_median"] - (first["ratio_median"] - 1.037)) < 1e-9
     tape = pd.read_csv(folder / "tape.csv")
     assert set(tape["data_label"]) == {"synthetic"}
 

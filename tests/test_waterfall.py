@@ -45,9 +45,14 @@ def random_collections(seed, months, *, stress=1.0):
     return Collections(*map(jnp.asarray, table))
 
 
-def run(deal, loaded, collections, index, temperature=0.0):
-    return run_waterfall(deal, loaded.program, collections, index, temperature,
-                         calendar=loaded.calendar)
+@jax.jit
+def _run(deal, program, collections, index, temperature, calendar):
+    return run_waterfall(deal, program, collections, index, temperature, calendar=calendar)
+
+
+def run(deal, loaded, collections, index, temperature=0.0, program=None):
+    program = loaded.program if program is None else program
+    return _run(deal, program, collections, index, temperature, loaded.calendar)
 
 
 def batch(seeds, stress=1.0):
@@ -198,11 +203,25 @@ def test_fee_cap_holds_each_deal_year():
                          if not (isinstance(s, steps.PayFee) and s.fee == 0 and not s.capped))
     program = compile_program(
         steps.Waterfall(steps_senior, loaded.waterfall.tests, loaded.waterfall.deferrable), 3)
-    cash = run_waterfall(deal, program, random_collections(1, loaded.months), index_path(), 0.0,
-                         calendar=loaded.calendar)
+    cash = run(deal, loaded, random_collections(1, loaded.months), index_path(), program=program)
     by_year = np.asarray(cash.fees[:, 0]).reshape(13, 4).sum(1)
     assert by_year.max() <= 0.001 + 1e-12
     np.testing.assert_allclose(by_year[0], 0.001, atol=1e-12)
+
+
+def test_a_claim_listed_twice_in_a_row_is_paid_once():
+    loaded = us_bsl()
+    twice = (steps.PayFee("interest", 0, True), *loaded.waterfall.steps[:1],
+             steps.PayFee("interest", 0), *loaded.waterfall.steps[1:])
+    program = compile_program(
+        steps.Waterfall(twice, loaded.waterfall.tests, loaded.waterfall.deferrable), 3)
+    plain = (steps.PayFee("interest", 0), *loaded.waterfall.steps[1:])
+    want = compile_program(
+        steps.Waterfall(plain, loaded.waterfall.tests, loaded.waterfall.deferrable), 3)
+    c = random_collections(1, loaded.months)
+    got, expected = (run(loaded.deal, loaded, c, index_path(), program=p) for p in (program, want))
+    np.testing.assert_allclose(got.fees, expected.fees, atol=1e-14)
+    np.testing.assert_allclose(got.interest, expected.interest, atol=1e-14)
 
 
 def test_incentive_only_after_the_hurdle():
@@ -231,9 +250,8 @@ def test_pari_passu_notes_share_by_balance():
         merged.append(s)
     plain = tuple(s for s in merged if not isinstance(s, steps.CureTests))
     program = compile_program(steps.Waterfall(plain, (), loaded.waterfall.deferrable), 3)
-    cash = run_waterfall(loaded.deal.replace(trigger=jnp.zeros(0)), program,
-                         random_collections(1, loaded.months), index_path(), 0.0,
-                         calendar=loaded.calendar)
+    cash = run(loaded.deal.replace(trigger=jnp.zeros(0)), loaded,
+               random_collections(1, loaded.months), index_path(), program=program)
     shares = np.asarray(cash.balance[:, :2]) / np.asarray(loaded.deal.balance[:2])
     np.testing.assert_allclose(shares[:, 0], shares[:, 1], atol=1e-12)
 
@@ -241,9 +259,9 @@ def test_pari_passu_notes_share_by_balance():
 def test_vmap_is_the_loop():
     loaded = us_bsl()
     collections, cash = many(1.0)
-    one = jax.jit(lambda c: run(loaded.deal, loaded, c, index_path(), 0.0))
     for n in range(3):
-        alone = one(jax.tree.map(lambda x: x[n], collections))  # noqa: B023
+        one = jax.tree.map(lambda x: x[n], collections)  # noqa: B023
+        alone = run(loaded.deal, loaded, one, index_path())
         np.testing.assert_allclose(alone.interest, cash.interest[n], atol=1e-14)
         np.testing.assert_allclose(alone.principal, cash.principal[n], atol=1e-14)
 

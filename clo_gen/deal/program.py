@@ -15,7 +15,7 @@ from flax import struct
 from clo_gen.deal import steps
 
 ACCOUNTS = ("interest", "principal")
-SLOTS = 9  # claims a row holds; longer lists continue in the next row
+SLOTS = 9  # claims a row of plain steps holds; longer lists continue in the next row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,24 +105,26 @@ def _groups(step, claims, deferrable):
 
 
 def _rows(waterfall, claims):
-    """(step or None, account, groups) per row: neighbouring plain steps share a row."""
+    """(special step or None, account, groups) per row: neighbouring plain steps share a row.
+
+    A row reads all its claims before it pays any, so a claim stands in a row once.
+    """
     rows = []
     for step in waterfall.steps:
         groups = _groups(step, claims, waterfall.deferrable)
+        wanted = {claim for group in groups for claim in group}
         special = isinstance(step, steps.CureTests | steps.PayIncentive)
-        same = rows and rows[-1][0] is None and not special and rows[-1][1] == step.account
-        if same and sum(map(len, rows[-1][2])) + sum(map(len, groups)) <= SLOTS:
-            rows[-1][2].extend(groups)
-        else:
-            rows.append((step if special else None, step.account, list(groups)))
+        if rows and rows[-1][:2] == (None, step.account) and not special:
+            present = {claim for group in rows[-1][2] for claim in group}
+            if not wanted & present and len(present) + len(wanted) <= SLOTS:
+                rows[-1][2].extend(groups)
+                continue
+        rows.append((step if special else None, step.account, list(groups)))
     return rows
 
 
 def compile_program(waterfall: steps.Waterfall, fees):
-    """Program of a waterfall with `fees` fees (host).
-
-    Raises ValueError when one step pays more claims at once than a row holds.
-    """
+    """Program of a waterfall with `fees` fees (host)."""
     classes = len(waterfall.deferrable)
     claims = Claims(classes, fees)
     rows = _rows(waterfall, claims)
