@@ -14,7 +14,7 @@ from clo_gen.io.config import RunConfig, curve_table, cutoff_month, read_scenari
 from clo_gen.io.deal import LoadedDeal, read_deal
 from clo_gen.io.macro import MacroHistory, moodys_baa, read_macro
 from clo_gen.io.panel import CountHistory, read_rating_events, transition_counts
-from clo_gen.io.problems import InputError
+from clo_gen.io.problems import InputError, Problems
 from clo_gen.io.synthetic import LABEL, synthetic_tape
 from clo_gen.io.tape import ColumnMap, LoadedTape, judge_tape, read_column_map, read_tape
 from clo_gen.models import macro_baseline, prepayment, systematic, transition_baseline
@@ -46,22 +46,22 @@ def _double(tree):
         jnp.asarray(x).dtype, jnp.floating) else jnp.asarray(x), tree)
 
 
-def load_macro(config):
-    """MacroHistory named by the config's [macro]."""
+def load_macro(config, folder, until):
+    """MacroHistory named by the config's [macro], as it stood at the end of month `until`."""
     embedded = config.source == "embedded"
-    path = tables.data_path("macro_monthly_1959_2026.csv") if embedded else config.source
+    path = (tables.data_path("macro_monthly_1959_2026.csv") if embedded
+            else folder / config.source)
     extra = moodys_baa() if config.credit_spread == "baa" else None
-    if extra is not None:
-        extra.index.name = "period"
     history = read_macro(path, layout="fred" if embedded else config.layout, units=config.units,
-                         extra=extra)
+                         extra=extra, until=until)
     return dataclasses.replace(history, source=path.name) if embedded else history
 
 
-def load_counts(config):
+def load_counts(config, folder):
     """CountHistory of the rating events named by the config's [transitions]."""
     embedded = config.events == "embedded"
-    path = tables.data_path("rating_events_1999_2005.csv") if embedded else config.events
+    path = (tables.data_path("rating_events_1999_2005.csv") if embedded
+            else folder / config.events)
     panel = read_rating_events(path, RATING)
     return transition_counts(panel, RATING, path.name if embedded else path)
 
@@ -73,11 +73,12 @@ def prior_matrix():
     return matrix
 
 
-def fit_transitions(config, counts: CountHistory, macro: MacroHistory, series):
+def fit_transitions(config, counts: CountHistory, macro: MacroHistory, series, known_until=None):
     """{name: Logit} fitted to `counts`: "prior", "constant", "logit_free" and "logit".
 
     "constant" is the posterior mean of counts and prior. "logit_free" keeps the level of the years
-    fitted; "logit" is recentred so that it averages to "constant" over the prior's years.
+    fitted; "logit" is recentred so that it averages to "constant" over the prior's years (those
+    up to `known_until`, a Period, when it is given).
     """
     z = covariates_at(config.covariates, macro, series, counts.months)
     prior = prior_matrix()
@@ -96,7 +97,8 @@ def fit_transitions(config, counts: CountHistory, macro: MacroHistory, series):
     if not converged:
         raise InputError("transitions: the logit did not converge; want fewer covariates, a larger "
                          'ridge, or model = "constant"')
-    last = min(pd.Period(config.reference[1], "M"), counts.months[-1])
+    last = pd.Period(config.reference[1], "M")
+    last = last if known_until is None else min(last, known_until)
     years = pd.period_range(config.reference[0], last, freq="M")
     reference = covariates_at(config.covariates, macro, series, years)
     logit = jax.jit(transition_baseline.recentre)(free, reference)
@@ -150,18 +152,32 @@ def load_tape(config: RunConfig, folder, deal_terms):
     return judge_tape(frame, source=f"{LABEL} terms", **common)
 
 
+def _check_maturities(tape, deal):
+    """Long-dated loans cannot be sold yet, and would vanish from the cash."""
+    late = np.flatnonzero(np.asarray(tape.tape.maturity) > deal.months)
+    problems = Problems(tape.source)
+    for row in late:
+        loan = tape.frame.iloc[row]
+        problems.add(f"row {row + 2} ({loan['loan_id']}), maturity_date",
+                     str(loan["maturity_date"].date()),
+                     f"a date up to the deal's maturity {deal.terms.maturity} (long-dated loans "
+                     "are not modelled)")
+    problems.raise_if_any()
+
+
 def assemble(config: RunConfig, folder: pathlib.Path):
     """Assembly of a run. Raises InputError for any bad file or combination."""
     terms = read_deal(folder / config.deal).terms
     tape = load_tape(config, folder, terms)
     deal = read_deal(folder / config.deal, par=tape.par)
+    _check_maturities(tape, deal)
     if terms.index not in config.indices:
         raise InputError(f"{deal.source}: index: {terms.index!r}; want one of "
                          f"{', '.join(config.indices)} (run config, [indices])")
     series = config.macro.series
-    macro = load_macro(config.macro)
+    macro = load_macro(config.macro, folder, cutoff_month(terms.closing))
     macro_params, recent, first, last = fit_macro(config.macro, macro, cutoff_month(terms.closing))
-    counts = load_counts(config.transitions)
+    counts = load_counts(config.transitions, folder)
     transition = fit_transitions(config.transitions, counts, macro, series)
     spread = macro.until(last, series).loc[str(first):, config.prepayment.spread_series]
     curves, follows = curve_table(config.indices, deal.months)
@@ -195,32 +211,43 @@ def assemble(config: RunConfig, folder: pathlib.Path):
 
 def _provenance(config, macro, counts, tape, deal, first, last):
     embedded = config.macro.source == "embedded"
-    synthetic = config.tape.synthetic is not None
+    labels = tape.frame.get("data_label", pd.Series(dtype=str))
+    synthetic = config.tape.synthetic is not None or labels.eq(LABEL).any()
+    shipped = tables.is_shipped(deal.source)
+    vintage = ["revised data, 2026-08 vintage"] if embedded else []
     notes = [f"{config.macro.generator} fitted {first} to {last}, nothing later is seen"]
+    stale = (cutoff_month(deal.terms.closing) - last).n
+    if stale:
+        notes.append(f"history ends {stale} months before the month of the cut-off")
     if config.macro.leave_out and config.macro.generator == "var":
         notes.append("left out of the fit: " + " to ".join(config.macro.leave_out))
     return {
         "macro": {
-            "kind": "real",
+            "kind": "real" if embedded else "user",
             "source": ("FRED-format US history, " if embedded else "") + macro.source,
-            "notes": [*notes, *macro.notes],
+            "notes": [*notes, *vintage, *macro.notes],
         },
         "transitions": {
-            "kind": "real",
+            "kind": "real" if config.transitions.events == "embedded" else "user",
             "source": f"corporate rating histories {counts.months[0]} to {counts.months[-1]} "
                       f"({counts.source}), Dirichlet prior S&P 1981-2016 worth "
                       f"{config.transitions.prior_months:g} obligor-months a rating",
             "notes": [f"{int(counts.counts[..., :7, 7].sum())} defaults in the histories; "
                       "withdrawn ratings are censored",
+                      "stress beyond the fitted years is an extrapolation that saturates at "
+                      f"{config.transitions.saturation:g} of their standard deviations",
                       f"prepayment is an assumption: {config.prepayment.cpr:.0%} a year"],
         },
         "tape": {
-            "kind": "synthetic" if synthetic else "real",
+            "kind": LABEL if synthetic else "user",
             "source": tape.source,
             "notes": [f"{len(tape.frame)} loans", *(f"derived {d}" for d in tape.derived),
                       *([f"unknown columns kept: {', '.join(tape.extra)}"] if tape.extra else [])],
         },
-        "deal": {"kind": "real" if "published" in deal.terms.source else "user",
-                 "source": deal.terms.source or deal.source,
-                 "notes": [f"not modelled yet: {text}" for text in deal.not_modelled]},
+        "deal": {
+            "kind": "real" if shipped else "user",
+            "source": f"{deal.terms.source}, {pathlib.Path(deal.source).name}" if shipped
+            else deal.source,
+            "notes": [*(f"assumed: {text}" for text in deal.terms.assumptions),
+                      *(f"not modelled yet: {text}" for text in deal.not_modelled)]},
     }

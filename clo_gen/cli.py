@@ -33,6 +33,10 @@ def run(
         help="Run config (TOML); without it the shipped quickstart.")] = None,
     out: Annotated[pathlib.Path | None, typer.Option(
         help="Run folder, instead of runs/<name>; never overwritten.")] = None,
+    tape: Annotated[pathlib.Path | None, typer.Option(
+        help="Your loan tape (CSV or Parquet), instead of the config's.")] = None,
+    deal: Annotated[pathlib.Path | None, typer.Option(
+        help="Your deal (TOML), instead of the config's.")] = None,
     paths: Annotated[int | None, typer.Option(help="Paths a scenario.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random draw.")] = None,
     set_: Annotated[list[str] | None, typer.Option(
@@ -41,9 +45,12 @@ def run(
 ):
     """Simulate a deal under scenarios and write a run folder.
 
-    Examples: clo-gen run; clo-gen run my.toml --paths 200 --set prepayment.cpr=0.15
+    Examples: clo-gen run; clo-gen run --tape my.csv --deal my_deal.toml --paths 200;
+    clo-gen run my.toml --set prepayment.cpr=0.15
     """
     overrides = list(set_ or [])
+    overrides += [f"tape={{file={str(tape.resolve())!r}}}"] if tape is not None else []
+    overrides += [f"deal={str(deal.resolve())!r}"] if deal is not None else []
     overrides += [f"paths={paths}"] if paths is not None else []
     overrides += [f"seed={seed}"] if seed is not None else []
     _guard(debug, _run, config, out, overrides)
@@ -124,7 +131,7 @@ def _print_summary(console, summary, evaluation, written):
         f"cash in = cash out to {summary['cash_conservation_error']:.1e} of par; "
         f"fit {timing['fit_s']:.1f} s, compile {timing['compile_s']:.1f} s, "
         f"run {timing['run_s']:.1f} s\nwritten to {written} (open report.html)",
-        highlight=False, markup=False, soft_wrap=True)
+        highlight=False, markup=False)
 
 
 def main():

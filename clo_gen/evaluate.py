@@ -23,7 +23,7 @@ def held_out_transitions(config, counts, macro, series):
     """
     train = counts.between(counts.months[0], _before(config.test_from))
     test = counts.between(config.test_from, counts.months[-1])
-    models = fit_transitions(config, train, macro, series)
+    models = fit_transitions(config, train, macro, series, known_until=train.months[-1])
     z = covariates_at(config.covariates, macro, series, test.months)
     observed = test.counts.sum(1)
     total = float(observed.sum())
@@ -45,14 +45,15 @@ def held_out_transitions(config, counts, macro, series):
             "difference_error": difference.std(ddof=1) * np.sqrt(len(difference)) / total,
             "defaults_expected": expected,
         }
+    seen = float(observed[:, :live, default].sum())
     best = max(rows, key=lambda name: rows[name]["log_likelihood"])
     return {
         "fitted": f"{train.months[0]} to {train.months[-1]}",
         "tested": f"{test.months[0]} to {test.months[-1]}",
         "obligor_months": total,
-        "defaults_seen": float(observed[:, :live, default].sum()),
+        "defaults_seen": seen,
         "models": rows,
-        "verdict": _verdict(rows, best),
+        "verdict": _verdict(rows, best, seen),
         "caveat": "the prior's averages span 1981-2016 and so include the test years; the test "
                   "holds few defaults, so it mostly scores rating migration",
     }
@@ -62,9 +63,10 @@ def _before(month):
     return pd.Period(month, "M") - 1
 
 
-def _verdict(rows, best):
+def _verdict(rows, best, seen):
     gain, error = rows["logit"]["difference"], rows["logit"]["difference_error"]
     used = "beats" if gain > 0 else "does not beat"
-    sure = "" if abs(gain) > 2 * error else ", within two standard errors"
-    return (f"the logit used in runs {used} the constant matrix ({gain:+.5f} an obligor-month"
-            f"{sure}); best on the test months: {rows[best]['model']}")
+    return (f"the logit used in runs {used} the constant matrix by {abs(gain):.5f} +- {error:.5f} "
+            f"of log-likelihood an obligor-month; it expects "
+            f"{rows['logit']['defaults_expected']:.0f} defaults where {seen:.0f} were seen; best "
+            f"score: {rows[best]['model']}")

@@ -64,7 +64,7 @@ class Inputs:
     deal: Deal
     program: Program
     calendar: Calendar
-    curves: jax.Array  # [T, I] forward curves; used where an index follows no macro series
+    curves: jax.Array  # [T + 1, I] forward curves from month 0, for indices without macro series
     history: jax.Array  # [H, M] macro months up to the cut-off date
 
 
@@ -76,19 +76,26 @@ class PathResult:
     collections: Collections
     cash: TrancheCash
     tranches: TrancheMetrics
-    loss: jax.Array  # [] lifetime loss, share of initial par
+    loss: jax.Array  # [] lifetime loss, share of initial par; recoveries after the end are lost
     conservation_error: jax.Array  # [] cash in less cash out, share of initial par
 
 
 def index_paths(path: MacroPath, curves, columns):
     """Index rates [T, I]: a macro series where `columns` names one, else the forward curve."""
-    parts = [curves[:, i] if c < 0 else path.values[:, c] for i, c in enumerate(columns)]
+    parts = [curves[1:, i] if c < 0 else path.values[:, c] for i, c in enumerate(columns)]
     return jnp.stack(parts, axis=1)
 
 
 def index_now(history, curves, columns):
     """Index rates [I] at the cut-off date."""
     return jnp.stack([curves[0, i] if c < 0 else history[-1, c] for i, c in enumerate(columns)])
+
+
+def note_fixings(inputs, index, setup):
+    """Index [P] that fixes the floating notes: its value on the previous payment date."""
+    today = index_now(inputs.history, inputs.curves, setup.index_columns)
+    fixings = jnp.concatenate([today[None], index])[:, setup.note_index]
+    return fixings[inputs.calendar.reset_month + 1]
 
 
 def collect(tape, schedule, deal, transitions, shifts, index, key, *, space, mode, lag,
@@ -150,16 +157,14 @@ def simulate(params, inputs, scenario, key, temperature, *, setup):
     index = index_paths(path, i.curves, setup.index_columns)
     collections = collect(i.tape, i.schedule, i.deal, transitions_of(params, path, setup), shifts,
                           index, key, space=setup.space, mode=setup.mode, lag=setup.recovery_lag)
-    today = index_now(i.history, i.curves, setup.index_columns)
-    fixings = jnp.concatenate([today[None], index])[:, setup.note_index]
-    cash = run_waterfall(i.deal, i.program, collections, fixings[i.calendar.reset_month + 1],
+    cash = run_waterfall(i.deal, i.program, collections, note_fixings(i, index, setup),
                          temperature, calendar=i.calendar)
     return PathResult(
         macro=path,
         collections=collections,
         cash=cash,
         tranches=tranche.metrics(i.deal, cash, i.calendar),
-        loss=collections.loss.sum(),
+        loss=collections.loss.sum() + collections.defaulted[-1],
         conservation_error=jnp.maximum(
             pool.conservation_error(i.tape, collections),
             conservation_error(i.deal, cash, collections)),

@@ -22,20 +22,20 @@ def _label(name):
     return name.replace("_", " ")
 
 
-def fan(ax, years, values, color, label):
+def fan(ax, years, values, color, label, width=1.6):
     """Median and 5-95 % band over paths of `values` [N, T] (fractions) in percent."""
     low, middle, high = np.quantile(values, [0.05, 0.5, 0.95], axis=0) * 100
     ax.fill_between(years, low, high, color=color, alpha=0.13, linewidth=0)
-    ax.plot(years, middle, color=color, linewidth=1.6, label=label)
+    ax.plot(years, middle, color=color, linewidth=width, label=label)
     return ax
 
 
-def curve(ax, years, values, color, label):
+def curve(ax, years, values, color, label, width=1.6):
     """Mean over paths of cumulative `values` [N, T] in percent of par, with a 5-95 % band."""
     total = np.cumsum(values, axis=1)
     low, high = np.quantile(total, [0.05, 0.95], axis=0) * 100
     ax.fill_between(years, low, high, color=color, alpha=0.13, linewidth=0)
-    ax.plot(years, total.mean(0) * 100, color=color, linewidth=1.6, label=label)
+    ax.plot(years, total.mean(0) * 100, color=color, linewidth=width, label=label)
     return ax
 
 
@@ -74,7 +74,8 @@ def _macro(a, results, path):
     for m, (ax, name) in enumerate(zip(axes, series, strict=False)):
         for i, (scenario, n) in enumerate(results.items()):
             years = np.arange(1, n.macro.shape[1] + 1) / 12
-            fan(ax, years, n.macro[:, :, m], _color(scenario, i), _label(scenario))
+            fan(ax, years, n.macro[:, :, m], _color(scenario, i), _label(scenario),
+                width=max(4.0 - 1.1 * i, 0.8))  # lines that coincide all stay visible
         ax.set(title=TITLES.get(name, name), xlabel="years", ylabel="%")
     for ax in axes[len(series):]:
         ax.set_visible(False)
@@ -130,7 +131,7 @@ def _stacks(a, results, path):
 def _last_year(results):
     """Years until the last collateral is gone on every path."""
     stock = sum(n.opening.max(0) for n in results.values())
-    return float(np.flatnonzero(stock > 1e-9)[-1] + 1) / 12
+    return float(max(np.flatnonzero(stock > 1e-9), default=11) + 1) / 12
 
 
 def _ratios(a, results, path):
@@ -158,7 +159,7 @@ FIGURES = {
     "defaults_losses": ("Defaults and losses of the pool", _curves),
     "loss_distribution": ("Distribution of the pool's lifetime loss", _losses),
     "tranche_cash": ("Who gets the cash", _stacks),
-    "oc_ratios": ("OC ratios against their triggers, cut at 300 %", _ratios),
+    "oc_ratios": ("OC ratios against their triggers, axis cut at 200 %", _ratios),
 }
 
 

@@ -145,7 +145,7 @@ class TrancheCash:
     unpaid: jax.Array  # [P, K] closing deferred or missed interest, earning the note rate
     rate: jax.Array  # [P, K] note rate of the period; 0 for equity
     ratio: jax.Array  # [P, Q] coverage when tested; 0 where not tested
-    cure: jax.Array  # [P, Q] notes repaid by the test
+    cure: jax.Array  # [P, Q] notes repaid, credited to the test that asked for most
     fees: jax.Array  # [P, F]
     incentive: jax.Array  # [P] the manager's share of the residual
     left: jax.Array  # [P] cash that no step paid out: 0 in a complete waterfall

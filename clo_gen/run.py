@@ -60,6 +60,11 @@ def simulate_scenarios(a: Assembly, compiled, block, *, on_block=lambda name, do
     return results
 
 
+def _draft(out):
+    """Where a run is written before it is complete."""
+    return out.with_name(out.name + ".partial")
+
+
 def choose_folder(config, out):
     """The run folder: `out`, or runs/<name>, or runs/<name>-2 and so on when that exists.
 
@@ -67,6 +72,13 @@ def choose_folder(config, out):
     """
     if out is not None:
         out = pathlib.Path(out)
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            _draft(out).mkdir(exist_ok=True)
+            _draft(out).rmdir()
+        except OSError as error:
+            raise InputError(f"--out {out}: cannot be written ({error.strerror}); want a folder "
+                             "that can be made") from None
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise InputError(f"--out {out}: exists already; want a new or empty folder, runs are "
                              "never overwritten")
@@ -87,6 +99,10 @@ def _resolved(config, folder):
 
     data = plain(config.model_dump())
     data["deal"] = str((folder / config.deal).resolve())
+    if data["macro"]["source"] != "embedded":
+        data["macro"]["source"] = str((folder / data["macro"]["source"]).resolve())
+    if data["transitions"]["events"] != "embedded":
+        data["transitions"]["events"] = str((folder / data["transitions"]["events"]).resolve())
     data["scenario_file"] = str((folder / config.scenario_file).resolve())
     for key in ("file", "columns"):
         if key in data["tape"]:
@@ -97,7 +113,7 @@ def _resolved(config, folder):
 def write_run(a: Assembly, results, summary, evaluation, config_folder, out):
     """Writes the run folder in one go: a killed run leaves no half-written folder behind."""
     out = pathlib.Path(out)
-    draft = out.with_name(out.name + ".partial")
+    draft = _draft(out)
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     (draft / "config.toml").write_text(tomli_w.dumps(_resolved(a.config, config_folder)))

@@ -15,7 +15,7 @@ from clo_gen.pipeline import PathResult
 from clo_gen.risk.losses import tail, yearly_rate
 
 LEVELS = (0.90, 0.95, 0.99, 0.999)
-UNPAID = 1e-9  # principal or interest unpaid at maturity above this share of par is a loss
+UNPAID = 1e-9  # principal or interest unpaid at maturity above this share of balance is a loss
 
 
 @struct.dataclass
@@ -92,7 +92,7 @@ def _portfolio(n: PathNumbers):
     for name, events in years.items():
         rates = yearly_rate(jnp.asarray(events.mean(0), float), jnp.asarray(n.opening.mean(0),
                                                                             float))
-        out[name] = [float(rate) for rate in rates]
+        out[name] = [_number(rate) for rate in rates]
     return out
 
 
@@ -137,6 +137,11 @@ def summarise(a: Assembly, results, timing):
         "seed": a.config.seed,
         "mode": a.config.mode,
         "scenarios": scenarios,
+        "pool": {
+            "loans": len(a.tape.frame),
+            "defaulted_at_cutoff": float(jnp.sum(jnp.where(
+                a.inputs.tape.state == a.setup.space.default, a.inputs.tape.balance, 0.0))),
+        },
         "deal": {
             "name": deal.terms.name,
             "par": deal.par,
@@ -151,12 +156,20 @@ def summarise(a: Assembly, results, timing):
         "data": a.provenance,
         "versions": _versions(),
         "definitions": {
-            "expected_loss": "portfolio: lifetime loss over initial par; class: principal unpaid "
+            "expected_loss": "portfolio: lifetime loss over initial par, loans already in default "
+                             "at the cut-off included; class: principal unpaid "
                              "at maturity over original balance (subordinated notes: balance not "
                              "covered by all distributions)",
             "loss_probability": "principal or interest unpaid at maturity above 1e-9",
+            "expected_unpaid_interest": "interest deferred or missed at maturity, compounded at "
+                                        "the note rate until then, over original balance",
+            "wal_years": "mean over paths that repay principal, of the principal repaid; "
+                         "never_repaid is the share of the other paths",
+            "closing_oc_ratio": "pool par, defaulted loans at par and no haircut, over the debt of "
+                                "the class and its seniors; credit_enhancement: par junior to it",
+            "default_rate_by_year": "new defaults over mean opening par of the year",
             "irr": "mean over paths of the effective yearly yield bought at par (equity at its "
-                   "price); -1 when nothing comes back",
+                   "price); -1 when nothing comes back; irr_not_converged: share of paths left out",
             "price": "mean present value at the realised index plus the class's own spread, "
                      "equity at the hurdle rate",
             "std_error": "Monte Carlo standard error of the expected loss",

@@ -45,7 +45,7 @@ def collections_of(a, params, inputs, scenario, key, number, months=MONTHS):
     path = a.setup.macro_sample(params.macro, key, inputs.history, scenario, a.setup.series)
     path = path.replace(values=path.values[:months])
     shifts = systematic.sample(params.loadings, key, months, a.setup.groups)
-    index = pipeline.index_paths(path, inputs.curves[:months], a.setup.index_columns)
+    index = pipeline.index_paths(path, inputs.curves[: months + 1], a.setup.index_columns)
     plan = jax.tree.map(lambda x: x[:months], inputs.schedule)
     return pipeline.collect(inputs.tape, plan, inputs.deal,
                             pipeline.transitions_of(params, path, a.setup), shifts, index, key,

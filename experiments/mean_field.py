@@ -43,7 +43,7 @@ transitions = pipeline.transitions_of(a.params, path, a.setup)
 def outcome(draw_key, mode):
     collections = pipeline.collect(i.tape, i.schedule, i.deal, transitions, shifts, index, draw_key,
                                    space=a.setup.space, mode=mode, lag=a.setup.recovery_lag)
-    fixed = index[i.calendar.last_month, a.setup.note_index]
+    fixed = pipeline.note_fixings(i, index, a.setup)
     cash = run_waterfall(i.deal, i.program, collections, fixed, 0.0, calendar=i.calendar)
     return collections, tranche.metrics(i.deal, cash, i.calendar).loss
 

@@ -19,7 +19,8 @@ def waterfall(deal, steps, tests, dates, *, deferrable):
     for date in dates:
         due = [(b + u) * r * f for b, u, r, f in zip(balance, unpaid, date["rate"],
                                                      date["note_fraction"], strict=True)]
-        billed = [d + u for d, u in zip(due, unpaid, strict=True)]
+        billed, missed_before, opened = list(due), list(unpaid), list(balance)
+        senior = {}
         for f in range(fees):
             amount = deal["fee_rate"][f] * date["opening"] + deal["fee_amount"][f]
             fee_unpaid[f] += amount * date["fee_fraction"][f]
@@ -31,12 +32,13 @@ def waterfall(deal, steps, tests, dates, *, deferrable):
                "incentive": 0.0, "ratio": {}}
 
         def ratio_and_cure(test, trigger, account, cash=cash, date=date, row=row, billed=billed,
-                           unpaid=unpaid):
+                           unpaid=unpaid, missed_before=missed_before, opened=opened,
+                           senior=senior):
             notes = sum(balance[k] for k in test.notes)
             if test.kind == "ic":
-                senior = date["interest"] - sum(row["fees"])
-                owed = sum(billed[k] for k in test.notes)
-                ratio = min(senior / owed, 1e3) if owed > 0 else 1e3
+                owed = sum(billed[k] * (balance[k] / opened[k] if opened[k] else 0.0)
+                           + (0.0 if deferrable[k] else missed_before[k]) for k in test.notes)
+                ratio = min((date["interest"] - senior[test]) / owed, 1e3) if owed > 0 else 1e3
                 return ratio, max(1 - ratio / trigger, 0) * notes
             debt = notes + sum(unpaid[k] for k in test.notes)
             excess = max(date["ccc_par"] - deal["ccc_limit"] * date["performing"], 0)
@@ -85,6 +87,7 @@ def waterfall(deal, steps, tests, dates, *, deferrable):
             elif kind == "CureTests":
                 amount = 0.0
                 for q in step.tests:
+                    senior.setdefault(tests[q], sum(row["fees"]))
                     ratio, cure = ratio_and_cure(tests[q], deal["trigger"][q], account)
                     row["ratio"].setdefault(q, ratio)
                     if ratio < deal["trigger"][q] * (1 - 1e-12):
@@ -111,7 +114,7 @@ def waterfall(deal, steps, tests, dates, *, deferrable):
     return out
 
 
-def loan_cash(loan, states, index, month_fraction, *, live, default, prepaid):
+def loan_cash(loan, states, index, month_fraction, *, default, prepaid):
     """Cash of one loan month by month, from the states it went through.
 
     `loan`: dict with balance, maturity, amortization_months, coupon, spread, floor, floating,

@@ -11,7 +11,6 @@ import reference
 from clo_gen import pipeline, rng
 from clo_gen.cash import pool
 from clo_gen.cash.schedule import amortised_balance, schedule
-from clo_gen.models import loan_states
 from clo_gen.models.systematic import Shifts
 from clo_gen.records import Calendar, Tape, Transitions
 from clo_gen.states import RATING
@@ -102,7 +101,7 @@ def test_pool_cash_is_the_sum_of_the_slow_oracle_over_loans(small, key):
         loan |= {name: int(getattr(t, name)[i]) for name in (
             "maturity", "amortization_months", "payment_months", "payment_offset")}
         rows = reference.loan_cash(loan | {"amortisation_rate": rate}, states[:, i], INDEX,
-                                   fraction[int(t.day_count[i])], live=7, default=7, prepaid=8)
+                                   fraction[int(t.day_count[i])], default=7, prepaid=8)
         for name in total:
             total[name] += [row[name] for row in rows]
     np.testing.assert_allclose(got.interest, total["interest"], atol=1e-13)
@@ -203,7 +202,3 @@ def test_expected_mode_has_exact_gradients(small, key):
             up, down = (loss(*[a + s * bump if j == which else a for j, a in enumerate(args)])
                         for s in (1, -1))
             np.testing.assert_allclose(grads[which][i], (up - down) / 2e-6, rtol=1e-6, atol=1e-12)
-
-
-def test_modes_are_named():
-    assert set(loan_states.MODES) == {"markov", "expected"}

@@ -47,6 +47,14 @@ def test_payment_dates_and_fractions():
     assert calendar.new_year.tolist()[:9] == [1, 0, 0, 0, 1, 0, 0, 0, 1]
 
 
+def test_a_date_distributes_only_what_was_collected_by_then(tmp_path):
+    path = edited(tmp_path, ("first_payment = 2026-01-15", "first_payment = 2026-01-20"),
+                  ("maturity = 2038-10-15", "maturity = 2038-10-20"))
+    calendar = read_deal(path).calendar
+    assert calendar.last_month.tolist()[:2] == [2, 5] and int(calendar.period.max()) == 51
+    np.testing.assert_allclose(calendar.note_fraction[0, 0], 97 / 360)
+
+
 def test_reinvestment_is_said_to_be_missing():
     assert "reinvestment" in read_deal(US_BSL).not_modelled[0]
 
@@ -66,6 +74,12 @@ def test_reinvestment_is_said_to_be_missing():
     ([('notes = ["A-1"] }', 'notes = ["A-9"] }')], r"\(pay_note_interest\).notes: 'A-9'; want one"),
     ([('fee = "trustee", capped = true', 'fee = "trustee", caped = true')], "caped: unknown key"),
     ([("reinvestment_end = 2029-10-15", "reinvestment_end = 2059-10-15")], "reinvestment_end"),
+    ([("maturity = 2038-10-15", "maturity = 2038-11-20")],
+     "maturity: '2038-11-20'; want a payment date, such as 2038-10-15 or 2039-01-15"),
+    ([("first_payment = 2026-01-15", "first_payment = 2025-10-20")], "a date a month after clos"),
+    ([('notes = ["A-1"] }', 'notes = ["A-1", "A-1"] }')], "notes: 'A-1'; want each name once"),
+    ([('notes = ["A-1"] }', 'notes = [{a = 1}] }')], "want one of A-1, A-2"),
+    ([('  { op = "equity_to_hurdle" },\n', "")], "want equity_to_hurdle before pay_incentive"),
     ([("balance = 330_000_000", "balance = -1")], r"notes\[1\]\.balance: -1; want greater than 0"),
 ])
 def test_bad_deals_are_refused(tmp_path, changes, message):

@@ -53,13 +53,24 @@ def test_draw_has_the_tilted_frequencies(space, shift):
 @pytest.mark.parametrize("space", SPACES.values(), ids=lambda s: s.name)
 def test_masked_moves_never_happen_at_the_ends_of_the_unit_interval(space):
     matrix = jnp.asarray(random_matrix(space, 4), jnp.float32)
-    ends = jnp.asarray([0.0, 1e-7, 0.5, 1 - 2e-7, 1 - 6e-8], jnp.float32)
+    ends = jnp.asarray([0.0, 1e-7, 0.5, 1 - 6e-8, 1.0], jnp.float32)
     steps = loan_states.ladder(matrix[None], space)
     for state in range(space.size):
         for shift in (-8.0, 0.0, 8.0):
             new = loan_states.draw(steps, space, ends, jnp.full(5, state), jnp.zeros(5, int),
                                    jnp.full(5, np.exp(shift)))
             assert space.mask[state, np.asarray(new)].all()
+
+
+def test_small_default_probabilities_survive_float32():
+    """AAA at reduced odds defaults with 3e-7 a month: near 0 float32 resolves it."""
+    matrix = np.eye(10)
+    matrix[0, 0], matrix[0, 7] = 1 - 1e-6, 1e-6
+    steps = loan_states.ladder(jnp.asarray(matrix, jnp.float32)[None], RATING)
+    edge = np.array([2.9e-7, 3.1e-7], np.float32)
+    new = loan_states.draw(steps, RATING, jnp.asarray(edge), jnp.zeros(2, int), jnp.zeros(2, int),
+                           jnp.full(2, 0.3))
+    assert new.tolist() == [RATING.default, 0]
 
 
 def test_a_million_loan_months_without_a_forbidden_move(key):

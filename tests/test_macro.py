@@ -127,4 +127,39 @@ def test_fed_history_agrees_with_the_embedded_one(embedded, tmp_path):
 def test_baa_comes_through_arch_or_says_what_to_install():
     pytest.importorskip("arch")
     baa = moodys_baa()
-    np.testing.assert_allclose(baa.loc["2008-12", "BAA"], 8.43, atol=0.02)  # Moody's BAA, FRED
+    # Source: Moody's BAA as FRED gives it, 8.43 % in 2008-12.
+    np.testing.assert_allclose(baa.loc[pd.Period("2008-12", "M"), "BAA"], 8.43, atol=0.02)
+
+
+def edit_embedded(tmp_path, change):
+    frame = pd.read_csv(tables.data_path("macro_monthly_1959_2026.csv"))
+    path = tmp_path / "fred.csv"
+    change(frame).to_csv(path, index=False)
+    return path
+
+
+def test_nothing_after_the_cutoff_is_seen(tmp_path):
+    """GDP between quarter ends is not interpolated towards a quarter that is not known yet."""
+    until = pd.Period("2025-11", "M")
+
+    def later_boom(frame):
+        frame.loc[frame["period"] > "2025-11", "GDPC1"] *= 1.3
+        return frame
+
+    truth = read_macro(edit_embedded(tmp_path, lambda f: f), until=until)
+    boom = read_macro(edit_embedded(tmp_path, later_boom), until=until)
+    pd.testing.assert_frame_equal(truth.frame, boom.frame)
+    growth = truth.frame["gdp_growth_yoy"]
+    assert growth["2025-11"] == growth["2025-09"] and str(truth.frame.index[-1]) == "2025-11"
+    assert any("last known value carried to 2025-10, 2025-11" in n for n in truth.notes)
+
+
+def test_quarters_dated_by_their_first_month_are_moved(tmp_path, embedded):
+    def fred_download(frame):
+        frame["GDPC1"] = frame["GDPC1"].shift(-2)
+        return frame.rename(columns={"period": "observation_date"})
+
+    moved = read_macro(edit_embedded(tmp_path, fred_download))
+    both = pd.concat([moved.frame["gdp_growth_yoy"], embedded.frame["gdp_growth_yoy"]], axis=1)
+    both = both.loc["1961":"2024"]
+    np.testing.assert_allclose(both.iloc[:, 0], both.iloc[:, 1], atol=1e-12)

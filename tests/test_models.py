@@ -43,14 +43,10 @@ def test_left_out_months_do_not_move_the_var():
     keep = np.ones(400, bool)
     keep[200:203] = False
     spoilt = history.copy()
-    spoilt[200] += 0.0  # same design rows, only left-hand months 200 to 202 are dropped
-    a = macro_baseline.fit_var(history, 2, keep)
-    spoilt[202] += 5.0
-    keep[203:205] = False  # the lags of month 202
-    b = macro_baseline.fit_var(spoilt, 2, keep)
-    c = macro_baseline.fit_var(history, 2, keep)
-    np.testing.assert_allclose(b.lags, c.lags, atol=1e-12)
-    assert not np.allclose(a.lags, macro_baseline.fit_var(history, 2).lags, atol=1e-12)
+    spoilt[200:203] += 5.0
+    clean, same = (macro_baseline.fit_var(h, 2, keep) for h in (history, spoilt))
+    np.testing.assert_array_equal(clean.lags, same.lags)
+    assert not np.allclose(clean.lags, macro_baseline.fit_var(spoilt, 2).lags, atol=1e-3)
 
 
 def test_unstable_var_is_refused():

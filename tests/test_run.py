@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 from conftest import SMALL
 
+from clo_gen.assemble import assemble
 from clo_gen.io.config import read_config
 from clo_gen.io.problems import InputError
+from clo_gen.io.tables import config_path
 from clo_gen.run import choose_folder, main_job
 
 CLASSES = ["A-1", "A-2", "B", "C", "D-1a", "D-1b", "D-2", "E", "subordinated"]
@@ -25,10 +27,11 @@ def finished(tmp_path_factory):
 
 def test_the_run_folder_is_complete(finished):
     folder = finished[2]
-    assert {p.name for p in folder.iterdir()} == {
-        "config.toml", "summary.json", "evaluation.json", "tranches.csv", "coverage.csv", "tape.csv",
-        "paths.npz", "report.html", "macro.png", "defaults_losses.png", "loss_distribution.png",
-        "tranche_cash.png", "oc_ratios.png"}
+    tables = {"summary.json", "evaluation.json", "tranches.csv", "coverage.csv", "tape.csv"}
+    pictures = {"macro.png", "defaults_losses.png", "loss_distribution.png", "tranche_cash.png",
+                "oc_ratios.png"}
+    others = {"config.toml", "paths.npz", "report.html"}
+    assert {p.name for p in folder.iterdir()} == tables | pictures | others
     assert not list(folder.parent.glob("*.partial"))
 
 
@@ -137,12 +140,41 @@ def test_a_wrong_tape_is_one_message_and_leaves_nothing(tmp_path):
     (tmp_path / "tape.csv").write_text(
         "loan_id,current_balance,rate_type,maturity_date,spread_bps,rating\n"
         "a,-1,float,2030-01-01,300,B\nb,5,float,2030-01-01,300,Q\n")
-    done = clo_gen("run", "--out", "here", "--set", f"tape={{file='{tmp_path / 'tape.csv'}'}}",
-                   cwd=tmp_path)
+    done = clo_gen("run", "--out", "here", "--tape", "tape.csv", cwd=tmp_path)
     assert done.returncode == 2
     assert "row 2 (a), current_balance: '-1'" in done.stderr
     assert "row 3 (b), rating: 'Q'" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "here").exists()
+
+
+def test_the_tape_a_run_wrote_can_be_read_back_and_stays_synthetic(finished, tmp_path):
+    config, folder = read_config(overrides=[f"tape={{file='{finished[2] / 'tape.csv'}'}}"])
+    again, before = assemble(config, folder), finished[0]
+    assert again.provenance["tape"]["kind"] == "synthetic"
+    assert len(again.tape.frame) == before["pool"]["loans"] == 60
+
+
+def test_an_edited_deal_is_the_users_own(finished, tmp_path):
+    text = config_path("deals/us_bsl.toml").read_text().replace("1.2158", "1.2500")
+    (tmp_path / "us_bsl.toml").write_text(text)
+    config, folder = read_config(overrides=[f"deal='{tmp_path / 'us_bsl.toml'}'"])
+    assert assemble(config, folder).provenance["deal"]["kind"] == "user"
+    assert finished[0]["data"]["deal"]["kind"] == "real"
+
+
+def test_loans_that_outlive_the_deal_are_refused(tmp_path):
+    (tmp_path / "tape.csv").write_text(
+        "loan_id,current_balance,rate_type,maturity_date,spread_bps,rating\n"
+        "a,550000000,float,2040-01-01,300,B\n")
+    config, folder = read_config(overrides=[f"tape={{file='{tmp_path / 'tape.csv'}'}}"])
+    with pytest.raises(InputError, match=r"row 2 \(a\), maturity_date: '2040-01-01'; want a date"):
+        assemble(config, folder)
+
+
+def test_an_out_that_cannot_be_made_is_refused_before_any_work(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        choose_folder(read_config()[0], tmp_path / "file" / "sub")
 
 
 def test_a_users_own_tape_runs(tmp_path):
@@ -152,5 +184,5 @@ def test_a_users_own_tape_runs(tmp_path):
     config, folder = read_config(overrides=["paths=8", "block=8", 'scenarios=["baseline"]',
                                             f"tape={{file='{tmp_path / 'tape.csv'}'}}"])
     summary, _, _ = main_job(config, folder, tmp_path / "out")
-    assert summary["data"]["tape"]["kind"] == "real"
+    assert summary["data"]["tape"]["kind"] == "user"
     assert summary["cash_conservation_error"] < 1e-9

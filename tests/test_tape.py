@@ -74,6 +74,28 @@ def test_synthetic_tape_is_labelled_and_has_the_stated_averages():
     assert frame["rating"].value_counts().to_dict() == {"B": 130, "BB": 50, "CCC+": 20}
 
 
+def test_a_missing_column_is_one_message(tmp_path):
+    text = GOOD.replace("maturity_date", "matures")
+    with pytest.raises(InputError) as error:
+        read(written(tmp_path, text))
+    assert "1 problem\n" in str(error.value)
+    assert "column maturity_date: missing (or origination_date and term_months), 2 rows" in str(
+        error.value)
+
+
+def test_many_bad_rows_of_a_column_are_summed_up(tmp_path):
+    rows = "".join(f"L{i},-1,float,2030-10-15,,350,B\n" for i in range(30))
+    with pytest.raises(InputError, match="current_balance: the same in 26 more rows"):
+        read(written(tmp_path, GOOD.splitlines()[0] + "\n" + rows))
+
+
+def test_a_map_onto_an_existing_column_is_refused(tmp_path):
+    mapping = written(tmp_path, "[columns]\nloan_id = \"obligor_id\"\nobligor = \"obligor_id\"\n",
+                      "map.toml")
+    with pytest.raises(InputError, match="another column that becomes the same"):
+        read(written(tmp_path, "loan_id,obligor\na,b\n"), columns=read_column_map(mapping))
+
+
 def test_column_map_reads_a_trustee_report(tmp_path):
     report = written(tmp_path, "Asset,Par,Type,Maturity,Spread,S&P,Px\n"
                                "LX1,500000,Floating,2031-01-15,400,B-,97.5\n")
@@ -108,6 +130,7 @@ Floating = "float"
     ("B+", "ZZ", r"rating: 'ZZ'; want a notch of S&P"),
     ("1000000", "inf", r"current_balance: 'inf'"),
     ("L1,", ",", r"loan_id: missing"),
+    (",350,", ",0.035,", r"spread_bps: 0.035; want basis points"),
 ])
 def test_bad_values_name_row_field_value_and_what_is_accepted(tmp_path, old, new, message):
     with pytest.raises(InputError, match=message):
@@ -124,7 +147,7 @@ def test_all_problems_come_at_once(tmp_path):
 
 
 @pytest.mark.parametrize("content,message", [
-    (b"", "not a readable table"),
+    (b"", "the file is empty"),
     (b"loan_id,current_balance\n", "no rows"),
     ("loan_id,current_balance\nL\xe9,5\n".encode("latin-1"), "not UTF-8"),
     (b"loan_id,loan_id\n1,2\n", "appears twice|missing"),

@@ -76,6 +76,8 @@ class Program:
     has_test: jax.Array  # [R, J] 1 where there is one
     is_oc: jax.Array  # [R, J] bool; else IC
     covers: jax.Array  # [R, J, K] 1 for the tested class and everything senior
+    senior_fees: jax.Array  # [R, J, 2F] 1 for fee claims paid before the test is first made
+    defers: jax.Array  # [R, K] 1 for classes whose unpaid interest is deferred, not missed
     first_row: jax.Array  # [Q, 2] row and test slot where each test is first made
 
 
@@ -137,10 +139,14 @@ def compile_program(waterfall: steps.Waterfall, fees):
     has_test = np.zeros((len(rows), tests))
     is_oc = np.zeros((len(rows), tests), bool)
     covers = np.zeros((len(rows), tests, classes))
+    senior_fees = np.zeros((len(rows), tests, 2 * fees))
+    seen, senior_of = np.zeros(2 * fees), {}
     first_row = np.full((len(waterfall.tests), 2), -1)
     for r, (step, _, groups) in enumerate(rows):
         listed = [claim for group in groups for claim in group]
         rank = np.array([g for g, group in enumerate(groups) for _ in group])
+        if len(set(listed)) < len(listed):
+            raise ValueError(f"waterfall: {step} pays the same claim twice")
         slots[r, : len(listed)] = listed
         earlier[r, : len(rank), : len(rank)] = rank[:, None] < rank[None, :]
         together[r, : len(rank), : len(rank)] = rank[:, None] == rank[None, :]
@@ -148,8 +154,12 @@ def compile_program(waterfall: steps.Waterfall, fees):
             test[r, j], has_test[r, j] = q, 1.0
             is_oc[r, j] = waterfall.tests[q].kind == "oc"
             covers[r, j, list(waterfall.tests[q].notes)] = 1.0
+            senior_fees[r, j] = senior_of.setdefault(q, seen.copy())
             if first_row[q, 0] < 0:
                 first_row[q] = (r, j)
+        for claim in listed:
+            if claims.capped_fee(0) <= claim < claims.hurdle:
+                seen[claim - claims.capped_fee(0)] = 1.0
     return Program(
         account=jnp.asarray([ACCOUNTS.index(account) for _, account, _ in rows]),
         slots=jnp.asarray(slots),
@@ -162,5 +172,7 @@ def compile_program(waterfall: steps.Waterfall, fees):
         has_test=jnp.asarray(has_test),
         is_oc=jnp.asarray(is_oc),
         covers=jnp.asarray(covers),
+        senior_fees=jnp.asarray(senior_fees),
+        defers=jnp.tile(jnp.asarray(waterfall.deferrable, float), (len(rows), 1)),
         first_row=jnp.asarray(first_row),
     )

@@ -9,8 +9,11 @@ from clo_gen.solve.root import bisect
 
 
 def credit_enhancement(deal: Deal):
-    """Share [K] of initial par that loses before each class does (par subordination)."""
-    return 1.0 - jnp.cumsum(deal.balance)
+    """Share [K] of initial par that loses before each class does (par subordination).
+
+    Zero for equity, whose balance may exceed what the pool's par leaves it.
+    """
+    return jnp.maximum(1.0 - jnp.cumsum(deal.balance), 0.0)
 
 
 def closing_oc_ratios(deal: Deal):

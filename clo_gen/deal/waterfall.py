@@ -12,8 +12,6 @@ from clo_gen.deal.program import Claims, Program
 from clo_gen.numerics import gate, safe_ratio
 from clo_gen.records import Calendar, Collections, Deal, TrancheCash
 
-ALL = 1e3  # what the residual claims ask for: more than any collections, share of initial par
-
 
 @struct.dataclass
 class Standing:
@@ -48,39 +46,46 @@ def _bill(standing, deal, date):
     room = jnp.maximum(deal.fee_cap - s.fee_used * (1.0 - date.new_year), 0.0)
     capped = jnp.minimum(fee, room)
     hurdle = jnp.maximum(s.hurdle * date.growth, 0.0)
-    rest = jnp.stack([hurdle, jnp.full_like(hurdle, ALL), jnp.full_like(hurdle, ALL),
-                      jnp.zeros_like(hurdle)])
+    everything = date.cash.sum()  # what the residual claims ask for
+    rest = jnp.stack([hurdle, everything, everything, jnp.zeros_like(hurdle)])
     # The equity class bears no interest and its balance is no claim.
     principal = s.balance.at[-1].set(0.0)
     return jnp.concatenate([interest, s.unpaid, principal, capped, fee - capped, rest])
 
 
-def _test(row, j, owed, billed, cash, fees_paid, deal, date, claims):
-    """Ratio and cure of the row's test `j`, with the claims as they stand."""
+def _test(row, j, owed, billed, cash, deal, date, claims):
+    """Ratio and cure of the row's test `j`, with the claims as they stand.
+
+    Interest due in an IC test is this date's, of the notes still outstanding at this step, with
+    what non-deferrable notes missed before; interest deferred before is debt in the OC test.
+    """
     k, covers, trigger = claims.classes, row.covers[j], deal.trigger[row.test[j]]
-    principal = covers @ owed[2 * k: 3 * k]
-    debt = principal + covers @ owed[k: 2 * k]
-    due = covers @ (billed[:k] + billed[k: 2 * k])
+    interest, unpaid, notes = slice(0, k), slice(k, 2 * k), slice(2 * k, 3 * k)
+    principal = covers @ owed[notes]
+    debt = principal + covers @ owed[unpaid]
+    outstanding = safe_ratio(owed[notes], billed[notes], 0.0)
+    due = covers @ (billed[interest] * outstanding + (1.0 - row.defers) * billed[unpaid])
+    fees = slice(claims.capped_fee(0), claims.hurdle)
+    senior = row.senior_fees[j] @ (billed - owed)[fees]
     adjusted = coverage.adjusted_par(date.collateral, cash[1], deal.ccc_limit)
-    oc, ic = coverage.oc_ratio(adjusted, debt), coverage.ic_ratio(date.cash[0] - fees_paid, due)
-    oc_cure = jnp.where(row.account == 0, coverage.oc_cure(adjusted, debt, trigger),
-                        coverage.oc_cure_from_principal(adjusted, debt, trigger))
-    is_oc = row.is_oc[j]
+    oc, ic = coverage.oc_ratio(adjusted, debt), coverage.ic_ratio(date.cash[0] - senior, due)
+    is_oc, from_principal = row.is_oc[j], row.account == 1
+    above_one = jnp.where(is_oc & from_principal, trigger, 2.0)
+    oc_cure = jnp.where(from_principal, coverage.oc_cure_from_principal(adjusted, debt, above_one),
+                        coverage.oc_cure(adjusted, debt, trigger))
     return (jnp.where(is_oc, oc, ic),
             jnp.where(is_oc, oc_cure, coverage.ic_cure(ic, principal, trigger)), trigger)
 
 
 def _limit(row, owed, billed, cash, deal, date, claims, temperature):
-    """(what the row may spend [], ratios [J], cures [J])."""
+    """(what the row may spend [], ratios [J], what each test alone would repay [J])."""
     available = cash[row.account]
     limit = jnp.where(row.is_incentive, deal.incentive * available, available)
     if row.test.shape[0] == 0:
         return limit, jnp.zeros(0), jnp.zeros(0)
-    fees = slice(claims.capped_fee(0), claims.hurdle)
-    fees_paid = (billed[fees] - owed[fees]).sum()
     ratios, cures = [], []
     for j in range(row.test.shape[0]):
-        ratio, cure, trigger = _test(row, j, owed, billed, cash, fees_paid, deal, date, claims)
+        ratio, cure, trigger = _test(row, j, owed, billed, cash, deal, date, claims)
         failed = row.has_test[j] * (1.0 - gate(ratio, trigger, temperature))
         ratios.append(ratio)
         cures.append(failed * jnp.minimum(available, cure))
@@ -106,7 +111,8 @@ def _pay_date(standing, date, deal, program, claims, temperature):
         owed = owed.at[row.slots].add(-paid)
         cash = cash.at[row.account].add(-paid.sum())
         equity = equity.at[row.account].add(paid @ row.to_equity)
-        return (owed, cash, equity), (ratios, cures)
+        binding = (jnp.cumsum(cures == limit) == 1) & (cures == limit) & row.is_cure
+        return (owed, cash, equity), (ratios, jnp.where(binding, paid.sum(), 0.0))
 
     rows = program.replace(first_row=None)
     start = (billed, date.cash, jnp.zeros_like(date.cash))
@@ -114,7 +120,7 @@ def _pay_date(standing, date, deal, program, claims, temperature):
     paid = billed - owed
     return _close(standing, date, claims, owed, paid, cash, equity,
                   ratios[program.first_row[:, 0], program.first_row[:, 1]],
-                  jax.ops.segment_sum((cures * program.has_test).reshape(-1),
+                  jax.ops.segment_sum(cures.reshape(-1),
                                       program.test.reshape(-1), deal.trigger.shape[0]))
 
 
@@ -189,10 +195,13 @@ def run_waterfall(deal: Deal, program: Program, collections, index, temperature,
 
 
 def conservation_error(deal: Deal, cash: TrancheCash, collections: Collections):
-    """Largest breach [] of: collections = interest + principal + fees + incentive, and of
-    opening balance - principal = closing balance, over the life of the deal."""
+    """Largest breach [] over the life of the deal of: collections = interest + principal + fees +
+    incentive; opening balance - principal = closing balance; nothing paid or owed is negative."""
     c = collections
     paid = cash.interest.sum() + cash.principal.sum() + cash.fees.sum() + cash.incentive.sum()
     came = (c.interest + c.scheduled_principal + c.prepayment + c.recovery).sum()
     notes = (deal.balance - cash.principal.sum(0) - cash.balance[-1])[:-1]
-    return jnp.maximum(jnp.abs(came - paid - cash.left.sum()), jnp.abs(notes).max())
+    negative = -jnp.minimum(cash.balance.min(), jnp.minimum(
+        jnp.minimum(cash.unpaid.min(), cash.interest.min()), cash.principal.min()))
+    unbalanced = jnp.maximum(jnp.abs(came - paid - cash.left.sum()), jnp.abs(notes).max())
+    return jnp.maximum(unbalanced, negative)

@@ -54,7 +54,7 @@ class TransitionConfig(Record):
     covariates: tuple[str, ...] = ("gdp_growth_yoy", "unemployment_rate_change_12m")
     prior_months: Annotated[float, Field(gt=0)] = 12_000.0  # weight of the S&P 1981-2016 prior
     ridge: Annotated[float, Field(ge=0)] = 1.0
-    saturation: Annotated[float, Field(gt=0)] = 4.0  # standard deviations of a covariate
+    saturation: Annotated[float, Field(gt=0)] = 3.0  # standard deviations of a covariate
     reference: tuple[Month, Month] = ("1981-01", "2016-12")  # years of the prior's averages
     test_from: Month = "2004-01"  # the held-out check fits before and tests from here on
 
@@ -149,8 +149,9 @@ def read_config(path=None, overrides=()):
     data = load_toml(path)
     for assignment in overrides:
         set_value(data, assignment)
-    config = parse(data, RunConfig, path)
-    problems = Problems(path)
+    source = f"{path} with {', '.join(overrides)}" if overrides else path
+    config = parse(data, RunConfig, source)
+    problems = Problems(source)
     _check(config, problems)
     problems.raise_if_any()
     return config, path.parent
@@ -159,7 +160,7 @@ def read_config(path=None, overrides=()):
 def _check(config, problems):
     tape, macro = config.tape, config.macro
     if (tape.file is None) == (tape.synthetic is None):
-        problems.say("tape: want either file or synthetic")
+        problems.say("tape: want either file or synthetic (on the command line: --tape FILE)")
     if tape.synthetic and abs(sum(tape.synthetic.rating_weights.values()) - 1.0) > 1e-6:
         problems.add("tape.synthetic.rating_weights", sum(tape.synthetic.rating_weights.values()),
                      "weights that add to 1")
@@ -220,12 +221,12 @@ def read_scenarios(path, wanted, series, months):
 
 
 def curve_table(indices, months):
-    """Forward curves [months, I] and the macro series name (or None) of each index."""
-    curves, follows = np.zeros((months, len(indices))), []
+    """Forward curves [months + 1, I] from month 0, and the macro series (or None) of each index."""
+    curves, follows = np.zeros((months + 1, len(indices))), []
     for i, source in enumerate(indices.values()):
         follows.append(source if isinstance(source, str) else None)
         if not isinstance(source, str):
-            curves[:, i] = np.interp(np.arange(1, months + 1), source.months, source.rates)
+            curves[:, i] = np.interp(np.arange(months + 1), source.months, source.rates)
     return curves, tuple(follows)
 
 

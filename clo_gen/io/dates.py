@@ -19,6 +19,12 @@ def months_between(start, end):
     return months + (1 if end > add_months(start, months) else 0)
 
 
+def whole_months(start, end):
+    """Whole calendar months from `start` that have passed by `end`."""
+    months = months_between(start, end)
+    return months if add_months(start, months) <= end else months - 1
+
+
 def year_fraction(start, end, day_count):
     """Years from `start` to `end` under one of DAY_COUNTS.
 

@@ -72,6 +72,7 @@ class DealTerms(Record):
 
     name: str
     source: str = ""
+    assumptions: tuple[str, ...] = ()  # terms that the source does not give
     currency: str = "USD"
     target_par: Annotated[float, Field(gt=0)]
     closing: datetime.date
@@ -151,12 +152,19 @@ def _check_terms(terms, par, problems):
     debt = sum(n.balance for n in terms.notes)
     if debt > par * (1 + 1e-9):
         problems.say(f"notes: debt of {debt:,.0f} {terms.currency} is larger than the pool's par "
-                     f"of {par:,.0f}; want at most the par")
+                     f"of {par:,.0f}; want at most the par (a tape of the deal's size, or "
+                     "smaller notes)")
     if not terms.closing < terms.first_payment <= terms.maturity:
         problems.say(f"dates: closing {terms.closing}, first_payment {terms.first_payment}, "
                      f"maturity {terms.maturity}; want closing < first_payment <= maturity")
     elif dates.months_between(terms.closing, terms.maturity) > 480:
         problems.add("maturity", str(terms.maturity), "a date within 40 years of closing")
+    elif dates.whole_months(terms.closing, terms.first_payment) < 1:
+        problems.add("first_payment", str(terms.first_payment), "a date a month after closing")
+    elif _payment_dates(terms)[-1] != terms.maturity:
+        near = _payment_dates(terms)[-2:]
+        problems.add("maturity", str(terms.maturity), "a payment date, such as "
+                     + " or ".join(map(str, near)))
     end = terms.reinvestment_end
     if end is not None and not terms.closing <= end <= terms.maturity:
         problems.add("reinvestment_end", str(end), "a date between closing and maturity")
@@ -194,7 +202,7 @@ def _resolve(terms, problems):
 def _resolve_step(given, account, numbers, place, problems):
     given = dict(given)
     op = given.pop("op", None)
-    if op not in steps.OPS:
+    if not isinstance(op, str) or op not in steps.OPS:
         problems.add(f"{place}.op", "missing" if op is None else op,
                      "one of " + ", ".join(steps.OPS))
         return None
@@ -227,6 +235,10 @@ def _resolve_value(value, known, name, place, problems):
     if not isinstance(listed, tuple) or not listed or (single and not isinstance(value, str)):
         problems.add(place, value, "a name" if single else "a list of names")
         return () if not single else 0
+    for item in dict.fromkeys(map(str, listed)):
+        if list(map(str, listed)).count(item) > 1:
+            problems.add(place, item, "each name once")
+    listed = tuple(map(str, listed))
     for item in listed:
         if item not in known:
             problems.add(place, item, "one of " + (", ".join(known) or "(none is defined)"))
@@ -256,19 +268,30 @@ def _check_order_of_payments(terms, waterfall, problems):
         problems.say(f"waterfall: no step cures the test {terms.tests[i].name}")
     for account in ("interest", "principal"):
         of_account = [s for s in waterfall.steps if s.account == account]
+        kinds = [type(s) for s in of_account]
+        if steps.PayIncentive in kinds and steps.PayEquityToHurdle not in kinds[
+                : kinds.index(steps.PayIncentive)]:
+            problems.say(f"waterfall.{account}: want equity_to_hurdle before pay_incentive, so "
+                         "that the manager shares only beyond the hurdle")
         if not of_account or not isinstance(of_account[-1], steps.PayEquity):
             problems.say(f"waterfall.{account}: want pay_residual_to_equity as the last step, "
                          "so that no cash is left without a payee")
 
 
-def _calendar(terms):
-    months = dates.months_between(terms.closing, terms.maturity)
-    grid = [dates.add_months(terms.closing, t) for t in range(months + 1)]
+def _payment_dates(terms):
     payments = [terms.first_payment]
     while payments[-1] < terms.maturity:
-        following = dates.add_months(terms.first_payment, terms.payment_months * len(payments))
-        payments.append(min(following, terms.maturity))
-    last = np.array([min(dates.months_between(terms.closing, d), months) for d in payments]) - 1
+        payments.append(dates.add_months(terms.first_payment,
+                                         terms.payment_months * len(payments)))
+    return payments
+
+
+def _calendar(terms):
+    months = dates.whole_months(terms.closing, terms.maturity)
+    grid = [dates.add_months(terms.closing, t) for t in range(months + 1)]
+    payments = _payment_dates(terms)
+    # A date distributes the months collected by then; a month that ends later waits.
+    last = np.array([dates.whole_months(terms.closing, d) for d in payments]) - 1
     ends = [terms.closing, *payments]
     by_count = {c: dates.fractions(ends, c) for c in dates.DAY_COUNTS}
     notes = [by_count[n.day_count] for n in terms.notes] + [np.zeros(len(payments))]

@@ -98,7 +98,7 @@ def _numbers(frame, columns, problems):
     out = {}
     for column in columns:
         text = frame[column].str.strip()
-        blank = text.isin(("", ".", "NA", "ND"))
+        blank = text.str.lower().isin(("", ".", "na", "nd", "nan"))
         values = pd.to_numeric(text.where(~blank), errors="coerce")
         for row in np.flatnonzero(~blank & (values.isna() | np.isinf(values))):
             problems.add(f"row {row + 2}, {column}", text.iloc[row], "a number or blank")
@@ -138,9 +138,24 @@ def _fill_single_gaps(frame, notes):
 
 
 def _quarterly_to_monthly(series, name, notes):
-    """Linear between quarter ends, for a series given in quarter-end months only."""
-    notes.append(f"{name}: quarterly, interpolated between quarter ends")
+    """Linear between quarter ends; a quarter dated by its first month (as FRED does) is moved."""
+    by_start = series.dropna().index.month.isin((1, 4, 7, 10)).all()
+    moved = ", moved from the first to the last month of the quarter" if by_start else ""
+    notes.append(f"{name}: quarterly, interpolated between quarter ends{moved}")
+    series = series.shift(2) if by_start else series
     return series.interpolate(limit_area="inside", limit=2)
+
+
+def _carry_growth(frame, notes):
+    """Carries a series over the months (two at most) since its last quarter end."""
+    for name in frame:
+        tail = frame[name].isna() & frame[name].ffill(limit=2).notna()
+        tail &= frame.index > frame[name].last_valid_index()
+        if tail.any():
+            frame[name] = frame[name].where(~tail, frame[name].ffill())
+            notes.append(f"{name}: last known value carried to "
+                         f"{', '.join(map(str, frame.index[tail]))}")
+    return frame
 
 
 def _combine(transform, columns):
@@ -152,7 +167,7 @@ def _combine(transform, columns):
     return first / 100.0
 
 
-def _from_fred(frame, problems):
+def _from_fred(frame, problems, extra, until):
     dates = next((c for c in ("period", "observation_date", "DATE", "sasdate", "date")
                   if c in frame), None)
     if dates is None:
@@ -162,7 +177,9 @@ def _from_fred(frame, problems):
     needed = [c for c in frame if any(c in codes for _, codes in _FRED.values())]
     numbers = _numbers(frame, needed, problems)
     numbers.index = _periods(frame, dates, "M", problems)
-    numbers, notes = numbers.sort_index(), []
+    if extra is not None:
+        numbers = numbers.join(extra)
+    numbers, notes = numbers.sort_index().loc[:until], []
     for code in numbers:
         known = numbers[code].dropna()
         if len(known) > 2 and np.median(np.diff(known.index.asi8)) == 3:
@@ -173,10 +190,10 @@ def _from_fred(frame, problems):
         if all(code in numbers for code in codes):
             out[name] = _combine(transform, [numbers[code] for code in codes])
             notes.append(f"{name}: {transform} of {' - '.join(codes)}")
-    return pd.DataFrame(out, index=numbers.index), notes
+    return _carry_growth(pd.DataFrame(out, index=numbers.index), notes), notes
 
 
-def _from_fed(frame, problems, scenario):
+def _from_fed(frame, problems, scenario, until):
     """Quarterly Fed file; `scenario` picks the rows after history (None: history only)."""
     names = {long: short for _, codes in _FED.values() for long, short in codes}
     names |= {"Date": "quarter", "Scenario Name": "scenario"}
@@ -208,11 +225,12 @@ def _from_fed(frame, problems, scenario):
             out[name] = _combine(transform, columns)
     quarterly = pd.DataFrame(out, index=numbers.index).sort_index()
     quarterly.index = quarterly.index.asfreq("M", how="end")
+    quarterly = quarterly.loc[:until]
     months = pd.period_range(quarterly.index[0], quarterly.index[-1], freq="M")
     return quarterly.reindex(months).interpolate(limit_area="inside"), notes
 
 
-def _from_wide(frame, problems, units):
+def _from_wide(frame, problems, units, until):
     columns = [c for c in frame if c in SERIES]
     dates = next((c for c in frame if c not in SERIES), None)
     if not columns or dates is None:
@@ -228,28 +246,28 @@ def _from_wide(frame, problems, units):
             problems.add(f"{period} {name}", numbers[name][period],
                          'a fraction (0.045 is 4.5 %), or macro.units = "percent"')
     notes = []
-    return _fill_single_gaps(numbers.sort_index(), notes), notes
+    return _fill_single_gaps(numbers.sort_index().loc[:until], notes), notes
 
 
-def read_macro(path, *, layout="fred", units="fraction", scenario=None, extra=None):
+def read_macro(path, *, layout="fred", units="fraction", scenario=None, extra=None, until=None):
     """MacroHistory from a CSV file.
 
     `layout`: "fred" (FRED mnemonics, levels), "fed" (supervisory scenarios, quarterly) or "wide"
     (standard names; `units` "fraction" or "percent"). `scenario` picks a Fed scenario to follow
-    the actual quarters. `extra` holds further FRED columns by month, e.g. BAA.
+    the actual quarters. `extra` holds further FRED columns by month (Period), e.g. BAA. Months
+    after `until` (Period) are dropped before anything is filled: nothing later is seen.
     Raises InputError with every problem.
     """
     problems = Problems(path)
     frame = _read_csv(path)
+    if extra is not None and layout != "fred":
+        raise InputError(f"{path}: further FRED columns go with layout fred, not {layout}")
     if layout == "fred":
-        if extra is not None:
-            frame = frame.join(extra.astype(str), on="period")
-            frame[list(extra)] = frame[list(extra)].fillna("")
-        frame, notes = _from_fred(frame, problems)
+        frame, notes = _from_fred(frame, problems, extra, until)
     elif layout == "fed":
-        frame, notes = _from_fed(frame, problems, scenario)
+        frame, notes = _from_fed(frame, problems, scenario, until)
     elif layout == "wide":
-        frame, notes = _from_wide(frame, problems, units)
+        frame, notes = _from_wide(frame, problems, units, until)
     else:
         raise InputError(f"macro.layout: {layout!r}; want fred, fed or wide")
     problems.raise_if_any()
@@ -268,4 +286,4 @@ def moodys_baa():
         raise InputError("macro.credit_spread = \"baa\" needs the package arch; "
                          "install it with: pip install 'clo_gen[vendor-data]'") from None
     baa = default.load()["BAA"]
-    return pd.DataFrame({"BAA": baa.to_numpy()}, index=baa.index.strftime("%Y-%m"))
+    return pd.DataFrame({"BAA": baa.to_numpy()}, index=baa.index.to_period("M"))

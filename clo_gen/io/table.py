@@ -8,7 +8,8 @@ import pandas as pd
 
 from clo_gen.io.problems import InputError
 
-_TRUE, _FALSE = ("true", "yes", "1", "y"), ("false", "no", "0", "n")
+_TRUE, _FALSE = ("true", "yes", "1", "1.0", "y"), ("false", "no", "0", "0.0", "n")
+_ROWS_SHOWN = 4  # of one column's complaints
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +46,8 @@ def read_table(path):
     path = pathlib.Path(path)
     if not path.exists():
         raise InputError(f"{path}: no such file")
+    if path.is_file() and path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty; want a header and at least one row")
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
             frame = pd.read_parquet(path)
@@ -77,8 +80,11 @@ def judge(frame, columns, problems, label):
         text = frame[column.name].astype(str).str.strip()
         blank = (text == "").to_numpy()
         values, bad = _convert(column, text.mask(blank))
-        for row in np.flatnonzero(bad & ~blank):
+        rows = np.flatnonzero(bad & ~blank)
+        for row in rows[:_ROWS_SHOWN]:
             problems.add(f"{label(row)}, {column.name}", text.iloc[row], column.accepted)
+        if len(rows) > _ROWS_SHOWN:
+            problems.say(f"{column.name}: the same in {len(rows) - _ROWS_SHOWN} more rows")
         out[column.name] = values
     return pd.DataFrame(out, index=frame.index)
 

@@ -21,6 +21,13 @@ def config_path(name):
     return installed if installed.exists() else package.parent / "configs" / name
 
 
+def is_shipped(path):
+    """Whether `path` is, byte for byte, the deal of the same name that comes with the package."""
+    path = pathlib.Path(path)
+    ours = config_path("deals") / path.name
+    return ours.exists() and ours.read_bytes() == path.read_bytes()
+
+
 @functools.cache
 def rating_notches():
     """Notch names of every agency -> (letter state, log-odds effect of the notch).

@@ -135,6 +135,9 @@ def _rename(frame, column_map, path):
         raise InputError(f"{path}: the column map names {', '.join(map(repr, absent))}, which the "
                          f"file does not have; it has {', '.join(map(repr, frame.columns))}")
     frame = frame.rename(columns=column_map.columns)
+    for name in frame.columns[frame.columns.duplicated()].unique():
+        raise InputError(f"{path}: the column map renames a column to {name}, and the file has "
+                         "another column that becomes the same; want one of them")
     for name, words in column_map.values.items():
         if name in frame:
             frame[name] = frame[name].replace(words)
@@ -159,7 +162,7 @@ def judge_tape(frame, *, cutoff, space, indices, recovery_by_lien, source):
     loans = judge(frame, COLUMNS, problems, label).reindex(columns=list(_NAMES))
     derived = {}
     _complete(loans, frame, cutoff, derived, recovery_by_lien)
-    _require(loans, problems, label, cutoff, indices)
+    _require(loans, frame, problems, label, cutoff, indices)
     state, effect = _states(loans, space, cutoff, problems, label)
     problems.raise_if_any()
     extra = tuple(c for c in frame if c not in _NAMES)
@@ -209,6 +212,12 @@ def _complete(loans, frame, cutoff, derived, recovery_by_lien):
              zip(loans["origination_date"], loans["maturity_date"], strict=True)]
     fill("term_months", pd.Series(terms, index=loans.index, dtype=float), "maturity - origination")
     is_float = loans["rate_type"] == "float"
+    for source in ("rating_sp", "rating_moodys"):
+        fill("rating", loans[source], source)
+    is_default = loans["rating"].isin(("D", "SD"))
+    fill("default_date", pd.Series(pd.Timestamp(cutoff), loans.index).where(is_default),
+         "the cut-off date, for a loan rated D")
+    loans["default_date"] = pd.to_datetime(loans["default_date"])
     fill("obligor_id", loans["loan_id"], "loan_id")
     fill("original_balance", loans["current_balance"], "current_balance")
     fill("benchmark", pd.Series("SOFR", index=loans.index).where(is_float), "SOFR")
@@ -228,11 +237,9 @@ def _complete(loans, frame, cutoff, derived, recovery_by_lien):
     fill("geography_region", loans["geography_country"], "geography_country")
     fill("geography_region", "unknown", "unknown")
     fill("vintage_cohort", loans["origination_date"].dt.year.astype(str), "year of origination")
-    for source in ("rating_sp", "rating_moodys"):
-        fill("rating", loans[source], source)
 
 
-def _require(loans, problems, label, cutoff, indices):
+def _require(loans, given, problems, label, cutoff, indices):
     """Complaints that need more than one column, or a value that could not be derived."""
     ids = loans["loan_id"]
     for row in np.flatnonzero(ids.isna()):
@@ -246,9 +253,17 @@ def _require(loans, problems, label, cutoff, indices):
         reason = {"interest_rate": " (a fixed loan needs it)",
                   "spread_bps": " (a floating loan needs it)",
                   "maturity_date": " (or origination_date and term_months)"}.get(name, "")
-        for row in np.flatnonzero(loans[name].isna() & where):
-            if not any(f"{label(row)}, {name}:" in p for p in problems.found):
-                problems.say(f"{label(row)}, {name}: missing{reason}")
+        blank = (given[name].str.strip() == "") if name in given else pd.Series(True, loans.index)
+        rows = np.flatnonzero(loans[name].isna() & blank & where)
+        if name not in given and len(rows):
+            problems.say(f"column {name}: missing{reason}, {len(rows)} rows need it")
+            continue
+        for row in rows:
+            problems.say(f"{label(row)}, {name}: missing{reason}")
+    slip = floating & (loans["spread_bps"] > 0) & (loans["spread_bps"] < 1)
+    for row in np.flatnonzero(slip):
+        problems.add(f"{label(row)}, spread_bps", loans["spread_bps"].iloc[row],
+                     "basis points (350 is 3.5 %)")
     live = ~(loans["default_date"] <= pd.Timestamp(cutoff))
     late = live & (loans["maturity_date"] <= pd.Timestamp(cutoff))
     for row in np.flatnonzero(late):
@@ -291,7 +306,7 @@ def _states(loans, space, cutoff, problems, label):
                              "a notch of S&P (B+), Moody's (B1) or DBRS (B (high)), or D")
     else:
         days = loans["days_past_due"].fillna(0.0).to_numpy(float)
-        state = np.minimum((days // 30).astype(int), len(space.live) - 1)
+        state = np.minimum((days // 30).astype(int), space.default)  # 120 days and more
     defaulted = loans["default_date"] <= pd.Timestamp(cutoff)
     state[defaulted.to_numpy()] = space.default
     return state, effect

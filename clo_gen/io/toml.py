@@ -60,7 +60,9 @@ def _explain(problems, error, model):
     elif error["type"] == "missing":
         problems.say(f"{place}: missing")
     else:
+        tabular = error["type"] in ("model_type", "dict_type")
         want = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+        want = "a table such as { key = value }" if tabular else want
         problems.add(place or "file", error["input"], want)
 
 

@@ -18,35 +18,37 @@ from clo_gen.states import StateSpace
 
 @struct.dataclass
 class Ladder:
-    """Cumulative form of a month's matrices, states ordered prepaid, matured, best ... default."""
+    """Cumulative form of a month's matrices, states ordered from default up to best, matured,
+    prepaid: small default probabilities sit near 0, where float32 is finest."""
 
     start: jax.Array  # [C, S, S] lower end of each state's interval of [0, 1)
-    worse: jax.Array  # [C, S] lower end of the interval of all worse states
+    worse: jax.Array  # [C, S] upper end of the interval of all worse states
 
 
 def ladder(matrix, space: StateSpace):
     """Ladder of `matrix` [..., S, S]. A zero entry gets an empty interval, exactly."""
-    ordered = jnp.roll(matrix, 2, axis=-1)
-    tail = jnp.flip(jnp.cumsum(jnp.flip(ordered, -1), axis=-1), -1)
-    start = 1.0 - tail / tail[..., :1]
+    ordered = jnp.flip(jnp.roll(matrix, 2, axis=-1), -1)
+    total = jnp.cumsum(ordered, axis=-1)
+    start = jnp.concatenate([jnp.zeros_like(total[..., :1]), total[..., :-1]], -1) / total[..., -1:]
     live = len(space.live)
-    worse = jnp.diagonal(start[..., :live, 3:], axis1=-2, axis2=-1)
-    absorbed = jnp.ones((*worse.shape[:-1], 3), worse.dtype)
+    worse = jnp.diagonal(jnp.flip(start[..., :live, 1: live + 1], -1), axis1=-2, axis2=-1)
+    absorbed = jnp.zeros((*worse.shape[:-1], 3), worse.dtype)
     return Ladder(start, jnp.concatenate([worse, absorbed], axis=-1))
 
 
 def draw(ladder_t, space: StateSpace, uniform, state, cohort, odds):
-    """New state [L] int of each loan from `uniform` [L] in [0, 1), its state, cohort and odds."""
+    """New state [L] int of each loan from `uniform` [L] in [0, 1], its state, cohort and odds."""
     size = space.size
     row = state if ladder_t.start.shape[0] == 1 else cohort * size + state
-    benign = ladder_t.worse.reshape(-1)[row]
+    worse = ladder_t.worse.reshape(-1)[row]
     odds = odds.astype(uniform.dtype)
-    scaled = uniform * (benign + (1.0 - benign) * odds)
-    point = jnp.where(scaled < benign, scaled, benign + (scaled - benign) / odds)
+    scaled = uniform * (1.0 - worse + worse * odds)
+    point = jnp.where(scaled < worse * odds, scaled / odds, worse + (scaled - worse * odds))
     point = jnp.minimum(point, 1.0 - jnp.finfo(point.dtype).epsneg)
     start = ladder_t.start.reshape(-1, size)
     passed = sum((point >= start[:, k][row]).astype(state.dtype) for k in range(1, size))
-    return jnp.where(passed < 2, passed + size - 2, passed - 2)
+    new = space.default - passed
+    return jnp.where(new < 0, new + size, new)
 
 
 def push(matrix, space: StateSpace, weights, cohort, odds):
@@ -68,7 +70,8 @@ def _distressed(space, state):
 
 
 def _markov_month(space, tape: Tape, state, ladder_t, odds, month, key):
-    uniform = jax.random.uniform(jax.random.fold_in(key, month), state.shape, jnp.float32)
+    bits = jax.random.bits(jax.random.fold_in(key, month), state.shape, jnp.uint32)
+    uniform = bits.astype(jnp.float32) * jnp.float32(2.0**-32)  # all 32 bits, finer near 0
     new = draw(ladder_t, space, uniform, state, tape.cohort, odds)
     matures = (new < len(space.live)) & (month + 1 >= tape.maturity)
     return jnp.where(matures, space.matured, new)

@@ -39,14 +39,16 @@ class BlockBootstrap:
 def fit_var(values, lags, keep=None):
     """Least-squares VAR(`lags`) of `values` [H, M] (host).
 
-    `keep` [H] bool drops equations whose left-hand month is False (Lenza and Primiceri 2022 drop
-    2020-03 onwards, whose one month of +10 points in unemployment would rule the covariance).
+    `keep` [H] bool drops every equation in which a month that is False appears, on either side:
+    the pandemic's one month of +10 points in unemployment would rule the covariance. Reference:
+    Lenza and Primiceri (2022), How to estimate a VAR after March 2020, who discuss dropping.
     Raises ValueError when the fitted process is not stable.
     """
     values = np.asarray(values, float)
     rows = np.arange(lags, len(values))
     if keep is not None:
-        rows = rows[np.asarray(keep)[rows]]
+        keep = np.asarray(keep)
+        rows = rows[np.all([keep[rows - k] for k in range(lags + 1)], axis=0)]
     design = np.column_stack([np.ones(len(rows)), *(values[rows - k - 1] for k in range(lags))])
     coefficients, *_ = np.linalg.lstsq(design, values[rows], rcond=None)
     residuals = values[rows] - design @ coefficients

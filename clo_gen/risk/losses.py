@@ -46,11 +46,11 @@ def tail(losses, levels):
 def yearly_rate(monthly_events, monthly_stock):
     """Events over the mean opening stock, per year: [T] flows and opening stock -> [T / 12].
 
-    Months after the last full year are left out; years without stock give 0.
+    Months after the last full year are left out; years without stock give nan.
     """
     years = monthly_events.shape[-1] // 12
     shape = (*monthly_events.shape[:-1], years, 12)
     events = monthly_events[..., : years * 12].reshape(shape).sum(-1)
     stock = monthly_stock[..., : years * 12].reshape(shape).mean(-1)
     positive = stock > 1e-12
-    return jnp.where(positive, events / jnp.where(positive, stock, 1.0), 0.0)
+    return jnp.where(positive, events / jnp.where(positive, stock, 1.0), jnp.nan)
