@@ -21,12 +21,14 @@ def python(*arguments):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_mean_field_agrees_with_the_draws():
     out = python(ROOT / "experiments" / "mean_field.py", ROOT / "configs" / "smoke.toml",
                  "--draws", "64")
     assert "prepayment" in out and "subordinated" in out
 
 
+@pytest.mark.slow
 def test_bench_prints_one_json_line_a_case():
     lines = python(ROOT / "experiments" / "bench.py", "--paths", "8", "--cases", "markov-200")
     rows = [json.loads(line) for line in lines.splitlines()]
@@ -34,6 +36,7 @@ def test_bench_prints_one_json_line_a_case():
     assert rows[0]["per_s"] > 0
 
 
+@pytest.mark.slow
 def test_notebook_runs(capsys):
     cells = json.loads((ROOT / "notebooks" / "quickstart.ipynb").read_text())["cells"]
     assert all(not cell.get("outputs") for cell in cells)

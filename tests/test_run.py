@@ -83,6 +83,7 @@ def test_numbers_in_the_files_agree(finished):
     assert set(tape["data_label"]) == {"synthetic"}
 
 
+@pytest.mark.slow
 def test_the_resolved_config_gives_the_same_numbers(finished, tmp_path):
     config, folder = read_config(finished[2] / "config.toml")
     again, _, _ = main_job(config, folder, tmp_path / "again")
