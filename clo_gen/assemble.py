@@ -125,15 +125,18 @@ def fit_macro(config, macro: MacroHistory, last_month):
     if len(sample) < 120:
         raise InputError(f"{macro.source}: {len(sample)} months from {config.fit_from} to "
                          f"{frame.index[-1]}; want at least 120 to fit a macro generator")
-    if config.generator == "var":
-        keep = np.ones(len(sample), bool)
-        if config.leave_out:
-            first, last = (pd.Period(m, "M") for m in config.leave_out)
-            keep = ~((sample.index >= first) & (sample.index <= last))
-        params = macro_baseline.fit_var(sample.to_numpy(), config.lags, keep)
-    else:
-        params = macro_baseline.fit_block_bootstrap(sample.to_numpy(), recent[-1],
-                                                    config.block_months)
+    keep = np.ones(len(sample), bool)
+    if config.leave_out:
+        first, last = (pd.Period(m, "M") for m in config.leave_out)
+        keep = ~((sample.index >= first) & (sample.index <= last))
+    try:
+        if config.generator == "var":
+            params = macro_baseline.fit_var(sample.to_numpy(), config.lags, keep)
+        else:
+            params = macro_baseline.fit_block_bootstrap(sample.to_numpy(), recent[-1],
+                                                        config.block_months)
+    except ValueError as error:  # the history does not suit the generator
+        raise InputError(f"{macro.source}: {error}") from None
     return params, recent, sample.index[0], sample.index[-1]
 
 

@@ -22,6 +22,13 @@ def test_every_place_in_the_where_is_table_exists():
             assert name in names, f"{path}::{name}"
 
 
+def test_every_link_leads_somewhere():
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert len(links) >= 4
+    for link in links:
+        assert (ROOT / link).exists(), link
+
+
 def test_top_level_is_as_promised():
     wanted = {"pyproject.toml", "README.md", "clo_gen", "experiments", "tests", "notebooks",
               "configs"}

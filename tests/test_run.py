@@ -172,6 +172,20 @@ def test_loans_that_outlive_the_deal_are_refused(tmp_path):
         assemble(config, folder)
 
 
+def test_a_history_that_does_not_suit_the_generator_is_a_clear_error(tmp_path):
+    months = pd.period_range("1985-01", "2025-09", freq="M").astype(str)
+    runaway = np.linspace(0.0, 1.0, len(months)) ** 8  # grows ever faster: no stable VAR
+    noise = np.random.default_rng(0).normal(0, 1e-6, len(months))
+    pd.DataFrame({"month": months, "gdp_growth_yoy": runaway + noise, "policy_rate": 0.02 + noise,
+                  "unemployment_rate": 0.05 + noise, "credit_spread_cp": 0.01 + runaway}).to_csv(
+        tmp_path / "macro.csv", index=False)
+    config, folder = read_config(overrides=[
+        f"macro.source='{tmp_path / 'macro.csv'}'", "macro.layout=wide", "macro.lags=1",
+        'macro.series=["gdp_growth_yoy","unemployment_rate","policy_rate","credit_spread_cp"]'])
+    with pytest.raises(InputError, match="macro.csv: macro: the VAR.1. fitted to .* not stable"):
+        assemble(config, folder)
+
+
 def test_an_out_that_cannot_be_made_is_refused_before_any_work(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
