@@ -74,8 +74,9 @@ def choose_folder(config, out):
         out = pathlib.Path(out)
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
-            _draft(out).mkdir(exist_ok=True)
-            _draft(out).rmdir()
+            if not _draft(out).exists():  # else a killed run left it; write_run clears it
+                _draft(out).mkdir()
+                _draft(out).rmdir()
         except OSError as error:
             raise InputError(f"--out {out}: cannot be written ({error.strerror}); want a folder "
                              "that can be made") from None
@@ -111,11 +112,22 @@ def _resolved(config, folder):
 
 
 def write_run(a: Assembly, results, summary, evaluation, config_folder, out):
-    """Writes the run folder in one go: a killed run leaves no half-written folder behind."""
+    """Writes the run folder in one go: `out` is complete or not there."""
     out = pathlib.Path(out)
     draft = _draft(out)
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
+    try:
+        _write_files(a, results, summary, evaluation, config_folder, draft)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    if out.exists():
+        out.rmdir()
+    draft.rename(out)
+
+
+def _write_files(a, results, summary, evaluation, config_folder, draft):
     (draft / "config.toml").write_text(tomli_w.dumps(_resolved(a.config, config_folder)))
     (draft / "summary.json").write_text(json.dumps(summary, indent=2))
     (draft / "evaluation.json").write_text(json.dumps(evaluation, indent=2))
@@ -127,9 +139,6 @@ def write_run(a: Assembly, results, summary, evaluation, config_folder, out):
     np.savez_compressed(draft / "paths.npz", **arrays)
     figures = plot.write_figures(a, results, draft)
     report.write_report(summary, evaluation, figures, draft / "report.html")
-    if out.exists():
-        out.rmdir()
-    draft.rename(out)
 
 
 def main_job(config, folder, out=None, *, on_stage=lambda text: None,
@@ -153,7 +162,8 @@ def main_job(config, folder, out=None, *, on_stage=lambda text: None,
     started = time.perf_counter()
     results = simulate_scenarios(a, compiled, block, on_block=on_block)
     run_s = time.perf_counter() - started
-    loan_months = len(a.tape.frame) * a.deal.months * config.paths * len(results)
+    # Months up to each loan's maturity: those after it cost next to nothing.
+    loan_months = int(np.sum(a.tape.tape.maturity)) * config.paths * len(results)
     timing = {"fit_s": fitted - start, "compile_s": compile_s, "run_s": run_s,
               "loan_months_per_s": loan_months / run_s, "devices": devices,
               "platform": jax.devices()[0].platform}

@@ -172,6 +172,23 @@ def test_loans_that_outlive_the_deal_are_refused(tmp_path):
         assemble(config, folder)
 
 
+def test_what_a_killed_run_left_is_cleared_and_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
+    config, folder = read_config(overrides=[*SMALL, 'scenarios=["baseline"]'])
+    left = tmp_path / "out.partial"
+    left.mkdir()
+    (left / "paths.npz").write_text("half")
+    assert choose_folder(config, tmp_path / "out") == tmp_path / "out"
+    from clo_gen import report
+
+    def full_disk(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(report, "write_report", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        main_job(config, folder, tmp_path / "out")
+    assert not left.exists() and not (tmp_path / "out").exists()
+
+
 def test_a_history_that_does_not_suit_the_generator_is_a_clear_error(tmp_path):
     months = pd.period_range("1985-01", "2025-09", freq="M").astype(str)
     runaway = np.linspace(0.0, 1.0, len(months)) ** 8  # grows ever faster: no stable VAR
