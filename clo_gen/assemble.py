@@ -12,6 +12,7 @@ from clo_gen.cash.schedule import schedule
 from clo_gen.io import tables
 from clo_gen.io.config import RunConfig, curve_table, cutoff_month, read_scenarios
 from clo_gen.io.deal import LoadedDeal, read_deal
+from clo_gen.io.deal_arrays import purchases
 from clo_gen.io.macro import MacroHistory, moodys_baa, read_macro
 from clo_gen.io.panel import CountHistory, read_rating_events, transition_counts
 from clo_gen.io.problems import InputError, Problems
@@ -156,15 +157,17 @@ def load_tape(config: RunConfig, folder, deal_terms):
 
 
 def _check_maturities(tape, deal):
-    """Long-dated loans cannot be sold yet, and would vanish from the cash."""
+    """Loans that outlive the notes are sold at their maturity, if the deal says at what price."""
+    if deal.terms.call is not None:
+        return
     late = np.flatnonzero(np.asarray(tape.tape.maturity) > deal.months)
     problems = Problems(tape.source)
     for row in late:
         loan = tape.frame.iloc[row]
         problems.add(f"row {row + 2} ({loan['loan_id']}), maturity_date",
                      str(loan["maturity_date"].date()),
-                     f"a date up to the deal's maturity {deal.terms.maturity} (long-dated loans "
-                     "are not modelled)")
+                     f"a date up to the deal's maturity {deal.terms.maturity}, or a deal with "
+                     "[call] prices, at which long-dated loans are sold then")
     problems.raise_if_any()
 
 
@@ -197,13 +200,14 @@ def assemble(config: RunConfig, folder: pathlib.Path):
     loans = _double(tape.tape)
     today = jax.jit(index_now, static_argnums=2)(recent, curves, columns)
     inputs = Inputs(tape=loans, schedule=jax.jit(schedule)(loans, deal.calendar, today),
-                    deal=deal.deal, program=deal.program, calendar=deal.calendar, curves=curves,
-                    history=recent)
+                    deal=deal.deal, calendar=deal.calendar, curves=curves, history=recent,
+                    purchases=purchases(deal.terms, RATING.live))
     setup = Setup(
         space=RATING, mode=config.mode,
         recovery_lag=config.recovery.lag_months,
         groups=(len(tape.cohorts), len(tape.industries), len(tape.regions)),
         series=series, index_columns=columns, note_index=tuple(config.indices).index(terms.index),
+        waterfall=deal.waterfall,
         macro_sample=macro_baseline.sample, transition_predict=transition_baseline.predict,
     )
     scenarios = read_scenarios(folder / config.scenario_file, config.scenarios, series, deal.months)
@@ -217,6 +221,7 @@ def _provenance(config, macro, counts, tape, deal, first, last):
     labels = tape.frame.get("data_label", pd.Series(dtype=str))
     synthetic = config.tape.synthetic is not None or labels.eq(LABEL).any()
     shipped = tables.is_shipped(deal.source)
+    constructed = deal.terms.source.startswith("constructed")
     vintage = ["revised data, 2026-08 vintage"] if embedded else []
     notes = [f"{config.macro.generator} fitted {first} to {last}, nothing later is seen"]
     stale = (cutoff_month(deal.terms.closing) - last).n
@@ -248,9 +253,18 @@ def _provenance(config, macro, counts, tape, deal, first, last):
                       *([f"unknown columns kept: {', '.join(tape.extra)}"] if tape.extra else [])],
         },
         "deal": {
-            "kind": "real" if shipped else "user",
+            "kind": "user" if not shipped else LABEL if constructed else "real",
             "source": f"{deal.terms.source}, {pathlib.Path(deal.source).name}" if shipped
             else deal.source,
             "notes": [*(f"assumed: {text}" for text in deal.terms.assumptions),
-                      *(f"not modelled yet: {text}" for text in deal.not_modelled)]},
+                      *_of_purchases(deal.terms)]},
     }
+
+
+def _of_purchases(terms):
+    r = terms.reinvestment
+    if r is None:
+        return []
+    return [f"assumed: principal buys {r.rating} loans at {r.price:.1%} of par and "
+            f"{r.spread_bps:g} bps over {terms.index} for {r.term_months} months, "
+            f"recovering {r.recovery:.0%}, until {r.end}"]

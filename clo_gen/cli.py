@@ -49,11 +49,76 @@ def run(
     clo-gen run my.toml --set prepayment.cpr=0.15
     """
     overrides = list(set_ or [])
-    overrides += [f"tape={{file={str(tape.resolve())!r}}}"] if tape is not None else []
-    overrides += [f"deal={str(deal.resolve())!r}"] if deal is not None else []
+    overrides += _overrides(tape, deal)
     overrides += [f"paths={paths}"] if paths is not None else []
     overrides += [f"seed={seed}"] if seed is not None else []
     _guard(debug, _run, config, out, overrides)
+
+
+deal_app = typer.Typer(no_args_is_help=True, help="Look at deal files.")
+app.add_typer(deal_app, name="deal")
+_DEBUG = Annotated[bool, typer.Option(help="Full traceback for bad input.")]
+
+
+@app.command()
+def waterfall(
+    file: Annotated[pathlib.Path, typer.Argument(
+        help="A deal with its collections (JSON, clo_waterfall_oracle_v1), or a deal (TOML).")],
+    collections: Annotated[pathlib.Path | None, typer.Option(
+        help="Cash of every payment period (CSV), for a TOML deal.")] = None,
+    out: Annotated[pathlib.Path | None, typer.Option(
+        help="Where every payment goes: .json or .csv.")] = None,
+    rate: Annotated[float, typer.Option(
+        min=-0.5, max=10.0, help="Flat yearly rate at which classes are priced.")] = 0.07,
+    show: Annotated[bool, typer.Option(
+        "--show", help="Only print the steps, written out.")] = False,
+    debug: _DEBUG = False,
+):
+    """Distribute given collections: every payment of every class, fee and account.
+
+    Examples: clo-gen waterfall deal.json --out payments.json;
+    clo-gen waterfall deal.toml --collections c.csv --out t.csv; clo-gen waterfall --show deal.toml
+    """
+    if show:
+        _guard(debug, _show, file)
+    else:
+        _guard(debug, _waterfall, file, collections, out, rate)
+
+
+@deal_app.command("check")
+def deal_check(
+    file: Annotated[pathlib.Path, typer.Argument(help="The deal (TOML).")], debug: _DEBUG = False,
+):
+    """Explain a deal in words, with every problem found.
+
+    Example: clo-gen deal check my_deal.toml
+    """
+    _guard(debug, _check, file)
+
+
+@app.command("break-even")
+def break_even(
+    config: Annotated[pathlib.Path | None, typer.Argument(
+        help="Run config (TOML) that names pool and deal; without it the quickstart.")] = None,
+    cpr: Annotated[list[float], typer.Option(
+        help="Yearly prepayment rate; repeat for several.")] = (0.10, 0.20, 0.30),
+    severity: Annotated[list[float], typer.Option(
+        help="Share of par lost in default; repeat for several.")] = (0.40, 0.55, 0.70),
+    tape: Annotated[pathlib.Path | None, typer.Option(help="Your loan tape.")] = None,
+    deal: Annotated[pathlib.Path | None, typer.Option(help="Your deal (TOML).")] = None,
+    out: Annotated[pathlib.Path | None, typer.Option(help="CSV of the table.")] = None,
+    debug: _DEBUG = False,
+):
+    """First-loss CDR: the highest constant default rate at which each class is paid in full.
+
+    Example: clo-gen break-even --cpr 0.2 --severity 0.5 --severity 0.6
+    """
+    _guard(debug, _break_even, config, _overrides(tape, deal), cpr, severity, out)
+
+
+def _overrides(tape, deal):
+    out = [f"tape={{file={str(tape.resolve())!r}}}"] if tape is not None else []
+    return out + ([f"deal={str(deal.resolve())!r}"] if deal is not None else [])
 
 
 def _guard(debug, action, *args):
@@ -123,8 +188,6 @@ def _print_summary(console, summary, evaluation, written):
     console.print(table)
     for name, data in summary["data"].items():
         console.print(f"{name}: {data['kind']} - {data['source']}", highlight=False, markup=False)
-    for text in deal["not_modelled"]:
-        console.print(f"not modelled: {text}", highlight=False, markup=False)
     timing = summary["timing"]
     console.print(
         f"held-out: {evaluation['transitions']['verdict']}\n"
@@ -132,6 +195,140 @@ def _print_summary(console, summary, evaluation, written):
         f"fit {timing['fit_s']:.1f} s, compile {timing['compile_s']:.1f} s, "
         f"run {timing['run_s']:.1f} s\nwritten to {written} (open report.html)",
         highlight=False, markup=False)
+
+
+def _print(text):
+    from rich.console import Console
+
+    Console().print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _show(file):
+    from clo_gen.io.deal import read_deal
+    from clo_gen.io.standard import as_toml
+
+    _print(as_toml(read_deal(file).lists))
+
+
+def _check(file):
+    _set_up_jax()
+    from clo_gen.explain import explain_deal
+    from clo_gen.io.deal import read_deal
+
+    _print(explain_deal(read_deal(file)))
+
+
+def _save(out, text):
+    """Writes `out` in one go: the whole file or nothing."""
+    from clo_gen.io.problems import InputError
+
+    draft = out.with_name(out.name + ".partial")
+    try:
+        draft.write_text(text)
+        draft.replace(out)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise InputError(f"--out {out}: cannot be written ({error.strerror})") from None
+
+
+def _waterfall(file, collections, out, rate):
+    _set_up_jax()
+    import json
+
+    from clo_gen.io.problems import InputError
+    from clo_gen.waterfall_job import as_json, as_table, distribute
+
+    if out is not None and out.suffix not in (".json", ".csv"):
+        raise InputError(f"--out {out}: want a name ending in .json or .csv")
+    done = distribute(file, collections, rate=rate)
+    if out is not None:
+        text = (json.dumps(as_json(done), indent=1) if out.suffix == ".json"
+                else as_table(done).to_csv(index=False))
+        _save(out, text)
+    _print_distribution(done)
+    if out is not None:
+        _print(f"every payment: {out}")
+
+
+def _print_distribution(d):
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    terms, par, c = d.deal.terms, d.deal.par, d.cash
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left",
+                  title=f"{terms.name}: {len(d.collections.pay_dates)} payments, "
+                        f"{terms.currency} {par / 1e6:,.1f}m par, priced at {d.rate:.2%}")
+    table.add_column("")
+    for name in ("balance", "interest", "principal", "unpaid", "WAL", "price", "IRR"):
+        table.add_column(name, justify="right")
+    million = lambda x: f"{float(x) * par / 1e6:,.2f}"  # noqa: E731
+
+    def number(x, form):
+        return format(x, form) if x == x else "-"
+
+    for k, name in enumerate(d.deal.classes):
+        n = d.numbers[name]
+        debt_left = c.balance[-1, k] + c.unpaid[-1, k] if k < len(d.deal.classes) - 1 else 0.0
+        table.add_row(name, million(d.deal.deal.balance[k]), million(c.interest[:, k].sum()),
+                      million(c.principal[:, k].sum()), million(debt_left),
+                      number(n["wal_years"], ".2f"), number(n["price"] * 100, ".2f"),
+                      number(n["irr"], ".2%"))
+    table.add_section()
+    for f, name in enumerate(d.deal.fees):
+        table.add_row(name, "", million(c.fees[:, f].sum()), "", million(c.fee_unpaid[-1, f]))
+    if c.incentive.any():
+        table.add_row("incentive fee", "", million(c.incentive.sum()))
+    Console().print(table)
+    for text in d.notes:
+        _print(text)
+    _print(f"in millions; cash in = cash out to {d.conservation_error:.1e} of par")
+
+
+def _break_even(config_path, overrides, cpr, severity, out):
+    _set_up_jax()
+    import itertools
+
+    import jax.numpy as jnp
+
+    from clo_gen.assemble import assemble
+    from clo_gen.break_even import compile_batch
+    from clo_gen.io.config import read_config
+    from clo_gen.io.problems import InputError
+
+    for name, values in (("--cpr", cpr), ("--severity", severity)):
+        for value in values:
+            if not 0.0 <= value <= 1.0:
+                raise InputError(f"{name} {value}: want a fraction in [0, 1]")
+    config, folder = read_config(config_path, overrides)
+    a = assemble(config, folder)
+    pairs = list(itertools.product(cpr, severity))
+    found = compile_batch(a.setup)(a.inputs, *(jnp.asarray(x) for x in zip(*pairs, strict=True)))
+    rows = [{"cpr": c, "severity": s} | dict(zip(a.deal.classes, found.cdr[n].tolist(),
+                                                 strict=False))
+            for n, (c, s) in enumerate(pairs)]
+    if out is not None:
+        lines = [rows[0].keys(), *(row.values() for row in rows)]
+        _save(out, "".join(",".join(map(str, line)) + "\n" for line in lines))
+    _print_break_even(a, rows, bool(found.converged.all()))
+
+
+def _print_break_even(a, rows, converged):
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left",
+                  title=f"{a.deal.terms.name}: first-loss CDR (constant yearly default rate)")
+    for name in rows[0]:
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(*(f"{x:.0%}" if key in ("cpr", "severity") else f"{x:.2%}"
+                        for key, x in row.items()))
+    Console().print(table)
+    _print(f"tape: {a.provenance['tape']['kind']} - {a.provenance['tape']['source']}; recovery "
+           f"after {a.setup.recovery_lag} months; indices stay where the curve or the cut-off has "
+           "them" + ("" if converged else "; not every search converged"))
 
 
 def main():

@@ -4,6 +4,7 @@ Reference: methodology, Hierarchical Generative Model, levels 1 to 4.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import jax
@@ -11,9 +12,9 @@ import jax.numpy as jnp
 from flax import struct
 
 from clo_gen import rng
-from clo_gen.cash import loans, pool
+from clo_gen.cash import loans, new_collateral, pool
 from clo_gen.deal import tranche
-from clo_gen.deal.program import Program
+from clo_gen.deal.steps import Waterfall
 from clo_gen.deal.waterfall import conservation_error, run_waterfall
 from clo_gen.models import loan_states, prepayment, systematic
 from clo_gen.records import (
@@ -41,6 +42,7 @@ class Setup:
     series: tuple[str, ...]  # macro series of a path
     index_columns: tuple[int, ...]  # macro column of each index; -1: the forward curve
     note_index: int  # which index the floating notes follow
+    waterfall: Waterfall
     macro_sample: Callable  # (params, key, history, scenario, series) -> MacroPath
     transition_predict: Callable  # (params, MacroPath) -> Transitions
 
@@ -62,7 +64,7 @@ class Inputs:
     tape: Tape
     schedule: Schedule
     deal: Deal
-    program: Program
+    purchases: new_collateral.Purchases | None  # what reinvested principal buys
     calendar: Calendar
     curves: jax.Array  # [T + 1, I] forward curves from month 0, for indices without macro series
     history: jax.Array  # [H, M] macro months up to the cut-off date
@@ -99,16 +101,17 @@ def note_fixings(inputs, index, setup):
 
 
 def collect(tape, schedule, deal, transitions, shifts, index, key, *, space, mode, lag,
-            keep_loans=False):
+            keep_loans=False, by_state=None):
     """Collections [T] of one path (and the LoanPath when `keep_loans`).
 
     `transitions` holds prepayment too, `shifts` the systematic log-odds, `index` [T, I] the rates.
     `markov` draws each loan's state with `key`; `expected` pushes its probabilities, which gives
-    exactly the mean of `markov` under the same transitions and shifts.
+    exactly the mean of `markov` under the same transitions and shifts. `by_state` [T] bool marks
+    the months whose par is kept by state (None: no state is kept, S = 0).
     """
     live = loan_states.MODES[mode]
     months = schedule.opening.shape[0]
-    prices = (deal.defaulted_price, deal.ccc_price)
+    values = loans.carrying(tape, deal, months)
     loan_key = rng.stream(key, rng.LOAN)
 
     last_month = tape.maturity.max()
@@ -119,20 +122,25 @@ def collect(tape, schedule, deal, transitions, shifts, index, key, *, space, mod
 
     def month(carry, x):
         before, accrued = carry
-        t, contract, matrix, shift, rates = x
+        t, contract, matrix, shift, rates, wanted = x
         # After the last maturity nothing moves. The branch also keeps XLA from inlining the draw
         # into each of the sums below (measured: three times slower).
         state = jax.lax.cond(t < last_month, advance, lambda before, *_: before, before, t, matrix,
                              shift)
         flows = live.flows(space, before, state)
-        accrued = loans.accrue(tape, contract, rates, accrued)
-        sums, cash = loans.month_cash(tape, contract, accrued, flows, prices)
+        due = loans.accrue(tape, contract, rates, accrued)
+        sums, cash = loans.month_cash(tape, contract, (accrued, due), flows, values)
+        if by_state is not None:
+            closing = contract.opening - contract.principal
+            sums = sums.replace(par_by_state=jax.lax.cond(
+                wanted, functools.partial(live.par_by_state, space),
+                lambda *_: jnp.zeros(len(space.live), closing.dtype), closing, state))
         kept = LoanPath(live.weights(state, space), cash) if keep_loans else None
-        return (state, jnp.where(contract.pays, 0.0, accrued)), (sums, kept)
+        return (state, jnp.where(contract.pays, 0.0, due)), (sums, kept)
 
     matrices = live.matrices(jnp.moveaxis(transitions.matrix, 1, 0), space)
     shifts = jax.tree.map(lambda x: x.astype(live.dtype(tape)), shifts)
-    xs = (jnp.arange(months), schedule, matrices, shifts, index)
+    xs = (jnp.arange(months), schedule, matrices, shifts, index, by_state)
     start = (live.start(space, tape), jnp.zeros_like(tape.balance))
     _, (sums, kept) = jax.lax.scan(month, start, xs)
     result = pool.collections(tape, sums, tape.state == space.default, lag, deal.defaulted_price)
@@ -145,6 +153,16 @@ def transitions_of(params: Params, path: MacroPath, setup: Setup):
     return prepayment.add(matrices, prepayment.monthly_rate(params.prepayment, path), setup.space)
 
 
+def distribute(inputs, collections, transitions, index, temperature, *, setup):
+    """TrancheCash of one path's collections; what principal buys follows the path too."""
+    i, new = inputs, None
+    if i.purchases is not None:
+        new = new_collateral.from_transitions(i.purchases, transitions.matrix.mean(0),
+                                              index[:, setup.note_index], setup.space, i.calendar)
+    return run_waterfall(i.deal, setup.waterfall, collections, note_fixings(i, index, setup),
+                         temperature, calendar=i.calendar, new=new)
+
+
 def simulate(params, inputs, scenario, key, temperature, *, setup):
     """PathResult of one path; differentiable in `params` and `inputs` in `expected` mode.
 
@@ -155,10 +173,11 @@ def simulate(params, inputs, scenario, key, temperature, *, setup):
     months = i.schedule.opening.shape[0]
     shifts = systematic.sample(params.loadings, key, months, setup.groups)
     index = index_paths(path, i.curves, setup.index_columns)
-    collections = collect(i.tape, i.schedule, i.deal, transitions_of(params, path, setup), shifts,
-                          index, key, space=setup.space, mode=setup.mode, lag=setup.recovery_lag)
-    cash = run_waterfall(i.deal, i.program, collections, note_fixings(i, index, setup),
-                         temperature, calendar=i.calendar)
+    transitions = transitions_of(params, path, setup)
+    collections = collect(i.tape, i.schedule, i.deal, transitions, shifts, index, key,
+                          space=setup.space, mode=setup.mode, lag=setup.recovery_lag,
+                          by_state=jnp.zeros(months, bool).at[i.calendar.last_month].set(True))
+    cash = distribute(i, collections, transitions, index, temperature, setup=setup)
     return PathResult(
         macro=path,
         collections=collections,
@@ -167,7 +186,7 @@ def simulate(params, inputs, scenario, key, temperature, *, setup):
         loss=collections.loss.sum() + collections.defaulted[-1],
         conservation_error=jnp.maximum(
             pool.conservation_error(i.tape, collections),
-            conservation_error(i.deal, cash, collections)),
+            conservation_error(i.deal, cash, collections, i.calendar)),
     )
 
 

@@ -31,9 +31,6 @@ img { max-width:100%; height:auto }
 <p class="lead">{{ "{:,}".format(s.paths) }} paths a scenario, mode {{ s.mode }}, seed {{ s.seed }},
 {{ s.deal.currency }} {{ "{:,.0f}".format(s.deal.par) }} of par.
 Cash in equals cash out to {{ "%.1e"|format(s.cash_conservation_error) }} of par.</p>
-{% if s.deal.not_modelled %}<p><strong>Not modelled:</strong>
-{{ s.deal.not_modelled|join("; ") }}.</p>{% endif %}
-
 <h2>Where the data comes from</h2>
 <div class="wide"><table><tr><th>input</th><th class="text">kind</th>
 <th class="text">source</th></tr>

@@ -49,6 +49,11 @@ class StateSpace:
     def index(self, state: str) -> int:
         return self.states.index(state)
 
+    @property
+    def distressed_index(self) -> int:
+        """Number of the distressed state; -1 if the space has none."""
+        return self.index(self.distressed) if self.distressed else -1
+
     @functools.cached_property
     def mask(self) -> np.ndarray:
         """Allowed transitions [S, S] bool: what is False has probability exactly 0."""

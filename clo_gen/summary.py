@@ -10,12 +10,13 @@ from flax import struct
 
 from clo_gen import __version__
 from clo_gen.assemble import Assembly
-from clo_gen.deal.tranche import closing_oc_ratios, credit_enhancement
+from clo_gen.deal.tranche import attachment_points, closing_oc_ratios
+from clo_gen.io.tables import sp_default_table
 from clo_gen.pipeline import PathResult
-from clo_gen.risk.losses import tail, yearly_rate
+from clo_gen.risk.losses import note_losses, tail, yearly_rate
+from clo_gen.risk.rating import implied_rating, rating_name
 
 LEVELS = (0.90, 0.95, 0.99, 0.999)
-UNPAID = 1e-9  # principal or interest unpaid at maturity above this share of balance is a loss
 
 
 @struct.dataclass
@@ -97,23 +98,34 @@ def _portfolio(n: PathNumbers):
 
 
 def _tranche(n: PathNumbers, k):
-    lost = (n.tranche_loss[:, k] > UNPAID) | (n.unpaid_interest[:, k] > UNPAID)
-    p, paths = lost.mean(), len(lost)
+    losses = note_losses(jnp.asarray(n.tranche_loss[:, k]), jnp.asarray(n.unpaid_interest[:, k]))
     irr, wal = n.irr[:, k], n.wal_years[:, k]
     known = irr[np.isfinite(irr)]
     return {
-        "loss_probability": float(p),
-        "loss_probability_std_error": float(np.sqrt(p * (1 - p) / paths)),
-        "expected_loss": float(n.tranche_loss[:, k].mean()),
-        "expected_loss_std_error": float(n.tranche_loss[:, k].std() / np.sqrt(paths)),
-        "expected_unpaid_interest": float(n.unpaid_interest[:, k].mean()),
+        "loss_probability": float(losses.probability),
+        "loss_probability_std_error": float(losses.probability_error),
+        "expected_loss": float(losses.expected_loss),
+        "expected_loss_std_error": float(losses.expected_loss_error),
+        "expected_unpaid_interest": float(losses.expected_unpaid_interest),
         "wal_years": _number(_quiet_mean(wal)),
         "never_repaid": float(np.isnan(wal).mean()),
         "irr": _number(known.mean()) if len(known) else None,
         "irr_median": _number(np.median(known)) if len(known) else None,
-        "irr_not_converged": float(1.0 - len(known) / paths),
+        "irr_not_converged": float(1.0 - len(known) / len(irr)),
         "price": float(n.price[:, k].mean()),
+        "imputed_loss": float(losses.imputed_loss),
+        "implied_rating": _implied_rating(float(losses.probability), len(irr), wal),
     }
+
+
+def _implied_rating(p, paths, wal):
+    """Rating whose historical default rate over the class's WAL is at least its loss probability.
+
+    The upper 95 % limit of that probability counts, which is 3 / paths where no path lost.
+    """
+    upper = p + max(1.96 * np.sqrt(p * (1.0 - p) / paths), (3.0 - 3.0 * p) / paths)
+    table = sp_default_table()
+    return rating_name(table, implied_rating(upper, float(_quiet_mean(wal)), table))
 
 
 def _versions():
@@ -129,8 +141,8 @@ def summarise(a: Assembly, results, timing):
         tranches = {c: _tranche(n, k) for k, c in enumerate(deal.classes)}
         scenarios[name] = {"portfolio": _portfolio(n), "tranches": tranches}
     error = max(float(np.max(n.conservation_error)) for n in results.values())
-    enhancement = np.asarray(credit_enhancement(deal.deal))
-    oc = np.asarray(closing_oc_ratios(deal.deal))
+    attachment, detachment = attachment_points(deal.deal, deal.priority)
+    oc = np.asarray(closing_oc_ratios(deal.deal, deal.priority))
     return {
         "name": a.config.name,
         "paths": a.config.paths,
@@ -147,16 +159,17 @@ def summarise(a: Assembly, results, timing):
             "par": deal.par,
             "currency": deal.terms.currency,
             "payment_dates": [str(d) for d in deal.payment_dates],
-            "credit_enhancement": dict(zip(deal.classes, map(float, enhancement), strict=True)),
+            "credit_enhancement": dict(zip(deal.classes, map(float, attachment), strict=True)),
+            "detachment": dict(zip(deal.classes, map(float, detachment), strict=True)),
             "closing_oc_ratio": dict(zip(deal.classes[:-1], map(float, oc), strict=True)),
-            "not_modelled": list(deal.not_modelled),
         },
         "cash_conservation_error": error,
         "timing": timing,
         "data": a.provenance,
         "versions": _versions(),
         "definitions": {
-            "expected_loss": "portfolio: lifetime loss over initial par, loans already in default "
+            "expected_loss": "portfolio: lifetime loss of the initial pool (not of what is "
+                             "reinvested) over its par, loans already in default "
                              "at the cut-off included; class: principal unpaid "
                              "at maturity over original balance (subordinated notes: balance not "
                              "covered by all distributions)",
@@ -167,6 +180,10 @@ def summarise(a: Assembly, results, timing):
                          "never_repaid is the share of the other paths",
             "closing_oc_ratio": "pool par, defaulted loans at par and no haircut, over the debt of "
                                 "the class and its seniors; credit_enhancement: par junior to it",
+            "detachment": "share of initial par lost at which the class is wiped out; it is hit at "
+                          "its credit_enhancement",
+            "implied_rating": "best rating whose S&P 1981-2016 default rate over the class's WAL "
+                              "is at least the upper 95 % limit of its loss probability",
             "default_rate_by_year": "new defaults over mean opening par of the year",
             "irr": "mean over paths of the effective yearly yield bought at par (equity at its "
                    "price); -1 when nothing comes back; irr_not_converged: share of paths left out",
@@ -184,6 +201,7 @@ def tranche_table(summary):
         for tranche, numbers in scenario["tranches"].items():
             rows.append({"scenario": name, "class": tranche,
                          "credit_enhancement": summary["deal"]["credit_enhancement"][tranche],
+                         "detachment": summary["deal"]["detachment"][tranche],
                          **numbers})
     return pd.DataFrame(rows)
 

@@ -20,7 +20,6 @@ import numpy as np  # noqa: E402
 from clo_gen import pipeline, rng  # noqa: E402
 from clo_gen.assemble import assemble  # noqa: E402
 from clo_gen.deal import tranche  # noqa: E402
-from clo_gen.deal.waterfall import run_waterfall  # noqa: E402
 from clo_gen.io.config import read_config  # noqa: E402
 from clo_gen.models import systematic  # noqa: E402
 
@@ -43,8 +42,7 @@ transitions = pipeline.transitions_of(a.params, path, a.setup)
 def outcome(draw_key, mode):
     collections = pipeline.collect(i.tape, i.schedule, i.deal, transitions, shifts, index, draw_key,
                                    space=a.setup.space, mode=mode, lag=a.setup.recovery_lag)
-    fixed = pipeline.note_fixings(i, index, a.setup)
-    cash = run_waterfall(i.deal, i.program, collections, fixed, 0.0, calendar=i.calendar)
+    cash = pipeline.distribute(i, collections, transitions, index, 0.0, setup=a.setup)
     return collections, tranche.metrics(i.deal, cash, i.calendar).loss
 
 

@@ -11,6 +11,7 @@ from clo_gen.io.config import read_config, read_scenarios
 from clo_gen.io.dates import add_months, months_between, year_fraction
 from clo_gen.io.deal import read_deal
 from clo_gen.io.problems import InputError
+from clo_gen.io.standard import as_toml
 from clo_gen.io.tables import config_path
 
 US_BSL = config_path("deals/us_bsl.toml")
@@ -55,10 +56,6 @@ def test_a_date_distributes_only_what_was_collected_by_then(tmp_path):
     np.testing.assert_allclose(calendar.note_fraction[0, 0], 97 / 360)
 
 
-def test_reinvestment_is_said_to_be_missing():
-    assert "reinvestment" in read_deal(US_BSL).not_modelled[0]
-
-
 @pytest.mark.parametrize("changes,message", [
     ([("330_000_000", "530_000_000")], "debt of 706,000,000 USD is larger than the pool's par"),
     ([('through = "B"', 'through = "Z"')], r"tests\[1\] \(A/B OC\), through: 'Z'; want a debt"),
@@ -69,17 +66,30 @@ def test_reinvestment_is_said_to_be_missing():
     ([("spread_bps = 135,", "")], r"notes\[1\] \(A-1\): want either spread_bps or rate"),
     ([("first_payment = 2026-01-15", "first_payment = 2025-01-15")], "want closing < first_pay"),
     ([('name = "A-2"', 'name = "A-1"')], "notes: 'A-1'; want each name once"),
-    ([('op = "pay_note_interest", notes = ["A-1"]', 'op = "pay_coupon", notes = ["A-1"]')],
-     r"waterfall.interest\[3\].op: 'pay_coupon'; want one of pay_fee"),
-    ([('notes = ["A-1"] }', 'notes = ["A-9"] }')], r"\(pay_note_interest\).notes: 'A-9'; want one"),
-    ([('fee = "trustee", capped = true', 'fee = "trustee", caped = true')], "caped: unknown key"),
-    ([("reinvestment_end = 2029-10-15", "reinvestment_end = 2059-10-15")], "reinvestment_end"),
     ([("maturity = 2038-10-15", "maturity = 2038-11-20")],
      "maturity: '2038-11-20'; want a payment date, such as 2038-10-15 or 2039-01-15"),
     ([("first_payment = 2026-01-15", "first_payment = 2025-10-20")], "a date a month after clos"),
-    ([('notes = ["A-1"] }', 'notes = ["A-1", "A-1"] }')], "notes: 'A-1'; want each name once"),
-    ([('notes = ["A-1"] }', 'notes = [{a = 1}] }')], "want one of A-1, A-2"),
-    ([('  { op = "equity_to_hurdle" },\n', "")], "want equity_to_hurdle before pay_incentive"),
+    ([("end = 2029-10-15", "end = 2059-10-15")], "reinvestment.end: '2059-10-15'; want a date bet"),
+    ([("term_months = 72", "term_months = 160")], "term_months: 160; want loans that mature bef"),
+    ([("non_call_end = 2027-10-15", "non_call_end = 2021-10-15")], "call.non_call_end: '2021-10"),
+    ([("collateral_below = 0.10", "date = 2027-01-15")],
+     "call: date 2027-01-15 lies in the non-call period, which ends 2027-10-15"),
+    ([("collateral_below = 0.10", "date = 2031-01-16")],
+     "call.date: '2031-01-16'; want a payment date, such as 2031-01-15"),
+    ([('through = "A-2", trigger', 'through = "Q", trigger')], "event_of_default, through: 'Q'"),
+    ([('standard = "US"', 'standard = "UK"')], "waterfall.standard: 'UK'; want 'US' or 'European'"),
+    ([('standard = "US"', "")], 'waterfall.interest: missing; want a list of steps, or standard'),
+    ([('standard = "US"', 'standard = "US"\naccelerated = []')],
+     "waterfall.accelerated: missing; want the list that rules after an event of default"),
+    ([('standard = "US"', 'standard = "US"\ncall = []')], "waterfall.call: missing; want the list"),
+    ([("event_of_default = {", "# {"), ('standard = "US"', '''standard = "US"
+accelerated = [{ op = "pay_residual_to_equity" }]''')], "no event_of_default ever leads to it"),
+    ([('spread_bps = 135, ', 'spread_bps = 135, group = "x", '),
+      ('spread_bps = 175, ', 'spread_bps = 175, group = "x", ')], "pari passu classes next to"),
+    ([('spread_bps = 135, ', 'spread_bps = 135, refinance = { date = 2027-01-15, rate = 0.05 }, ')],
+     r"notes\[1\] \(A-1\).refinance: want a new spread_bps, as the class has"),
+    ([('bps = 135,', 'bps = 135, refinance = { date = 2027-01-16, spread_bps = 9 },')],
+     r"refinance.date: '2027-01-16'; want a payment date before maturity"),
     ([("balance = 330_000_000", "balance = -1")], r"notes\[1\]\.balance: -1; want greater than 0"),
 ])
 def test_bad_deals_are_refused(tmp_path, changes, message):
@@ -94,19 +104,22 @@ def test_all_problems_of_a_deal_come_at_once(tmp_path):
         read_deal(path)
 
 
-@pytest.mark.parametrize("line,message", [
-    ('  { op = "pay_note_interest", notes = ["E"] },\n', None),
-    ('  { op = "pay_note_principal", notes = ["E"] },\n', "no step pays the principal of note E"),
-    ('  { op = "cure_tests", tests = ["E OC"] },\n', "no step cures the test E OC"),
-    ('  { op = "pay_residual_to_equity" },\n', "want pay_residual_to_equity as the last step"),
-])
-def test_waterfall_must_pay_everyone(tmp_path, line, message):
-    path = edited(tmp_path, (line, ""))
-    if message is None:  # the principal waterfall still pays E's interest
-        assert read_deal(path)
-    else:
-        with pytest.raises(InputError, match=message):
-            read_deal(path)
+def test_standard_lists_written_out_are_the_same_deal(tmp_path):
+    """What `as_toml` prints can be put in place of `standard`."""
+    loaded = read_deal(US_BSL)
+    again = read_deal(edited(tmp_path, ('[waterfall]\nstandard = "US"', as_toml(loaded.lists))))
+    assert again.waterfall == loaded.waterfall
+
+
+def test_payment_dates_roll_off_weekends(tmp_path):
+    """15 January and 15 October 2028 are a Saturday and a Sunday; accrual follows."""
+    path = edited(tmp_path, ("payment_months", 'business_days = "following"\npayment_months'))
+    dates, plain = read_deal(path).payment_dates, read_deal(US_BSL).payment_dates
+    moved = {str(a): str(b) for a, b in zip(plain, dates, strict=True) if a != b}
+    assert moved["2028-01-15"] == "2028-01-17" and moved["2028-10-15"] == "2028-10-16"
+    assert all(b.weekday() < 5 for b in dates)
+    np.testing.assert_allclose(read_deal(path).calendar.note_fraction[:, 0].sum(),
+                               (dates[-1] - datetime.date(2025, 10, 15)).days / 360)
 
 
 @pytest.mark.parametrize("content,message", [

@@ -188,6 +188,17 @@ def test_balloon_needs_its_amortisation_term(tmp_path):
         read(written(tmp_path, text.format(60)))
 
 
+def test_purchase_price_straight_line_and_default_at_maturity(tmp_path):
+    text = GOOD.replace("rating\n", "rating,purchase_price,amortization_type,default_at_maturity\n")
+    text = text.replace("B+\n", "B+,0.75,straight_line,\n").replace("Caa1\n", "Caa1,,,0.2\n")
+    t = read(written(tmp_path, text)).tape
+    assert t.purchase_price.tolist() == [0.75, 1.0]
+    assert t.amortization_months.tolist() == [60, 0] and t.straight_line.tolist() == [1.0, 0.0]
+    assert t.default_at_maturity.tolist() == [0.0, 0.2]
+    with pytest.raises(InputError, match="default_at_maturity: '20'; want a fraction"):
+        read(written(tmp_path, text.replace("0.2\n", "20\n")))
+
+
 def test_delinquency_space_reads_days_past_due(tmp_path):
     text = GOOD.replace("rating\n", "days_past_due\n").replace("B+\n", "65\n")
     t = read(written(tmp_path, text.replace("Caa1\n", "\n")), space=DELINQUENCY).tape

@@ -1,14 +1,29 @@
 """Cash of the pool in one month, from each loan's contract and what became of the loan.
 
-Order within the month: default, interest, scheduled principal, prepayment. A defaulted loan pays
-nothing else (its accrued interest is lost); a prepaid loan pays its accrued interest.
+Order within the month: default, interest, scheduled principal, prepayment; or (`prepay_first`)
+default, prepayment, interest and scheduled principal on what is left. A defaulted loan pays nothing
+else (its accrued interest is lost); a prepaid loan pays the interest accrued until it prepays. Of a
+bullet or balloon that falls due, a share defaults instead (Tape.default_at_maturity), as if it had
+done so at the start of the month.
 """
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
-from clo_gen.records import Flows, Schedule, Tape
+from clo_gen.records import Deal, Flows, Schedule, Tape
+
+BUCKET_EDGES = (0.5, 0.6, 0.7, 0.8)  # market values of CCC par, of par: B = 5 buckets
+
+
+@struct.dataclass
+class Carrying:
+    """What the coverage tests count each loan at, of par; the same on every path."""
+
+    defaulted_price: jax.Array  # [] cap of a defaulted loan's recovery
+    haircut: jax.Array  # [L] of a live loan, before any CCC excess
+    ccc_value: jax.Array  # [L] par less the further haircut of a CCC loan in excess
+    bucket: jax.Array  # [L, B] 1 in the bucket of its market value as a CCC loan
 
 
 @struct.dataclass
@@ -22,8 +37,31 @@ class MonthCash:
     recoverable: jax.Array  # recovery that this month's defaults will bring
     carried: jax.Array  # their carrying value until then
     performing: jax.Array
-    ccc_par: jax.Array
-    ccc_value: jax.Array
+    ccc_par: jax.Array  # [B]
+    ccc_value: jax.Array  # [B]
+    carrying_haircut: jax.Array
+    par_by_state: jax.Array  # [S]; S = 0 until the caller fills it
+
+
+def carrying(tape: Tape, deal: Deal, months):
+    """Carrying values of the loans in a deal of `months`.
+
+    A loan in several categories counts once, in that of the lowest value: discount obligation at
+    its purchase price, long-dated loan at the deal's value, CCC loan in excess at market value.
+    Reference: indenture term Adjusted Collateral Principal Amount.
+    """
+    discount = jnp.where(tape.purchase_price < deal.discount_threshold, tape.purchase_price, 1.0)
+    long_dated = jnp.where(tape.maturity > months, deal.long_dated_value, 1.0)
+    value = jnp.minimum(discount, long_dated)
+    market = jnp.minimum(tape.market_price, deal.ccc_price)
+    number = sum((market >= edge).astype(int) for edge in BUCKET_EDGES)
+    bucket = number[:, None] == jnp.arange(len(BUCKET_EDGES) + 1)
+    return Carrying(
+        defaulted_price=deal.defaulted_price,
+        haircut=1.0 - value,
+        ccc_value=1.0 - (value - jnp.minimum(market, value)),
+        bucket=bucket.astype(market.dtype),
+    )
 
 
 def accrue(tape: Tape, month: Schedule, index, accrued):
@@ -37,31 +75,40 @@ def accrue(tape: Tape, month: Schedule, index, accrued):
     return accrued + month.opening * rate * month.year_fraction
 
 
-def month_cash(tape: Tape, month: Schedule, accrued, flows: Flows, prices):
+def month_cash(tape: Tape, month: Schedule, accrued, flows: Flows, values: Carrying, *,
+               prepay_first=False):
     """MonthCash and the interest, principal [L] that each loan paid.
 
-    `prices` = (defaulted, distressed): market values that cap the carrying values.
+    `accrued` = interest [L] accrued of a living loan at the (start, end) of the month.
     """
-    defaulted_price, distressed_price = prices
     dtype = month.opening.dtype
     survive, prepay = flows.survive.astype(dtype), flows.prepay.astype(dtype)
     default, distressed = flows.default.astype(dtype), flows.distressed.astype(dtype)
-    alive = survive + prepay
+    fails = jnp.where(month.balloon, tape.default_at_maturity, 0.0)
+    pays = jnp.where(month.pays, 1.0 - fails, 0.0)
     closing = month.opening - month.principal
-    interest = accrued * jnp.where(month.pays, alive, prepay)
-    scheduled = alive * month.principal
-    prepaid = prepay * closing
-    value = jnp.minimum(tape.market_price, distressed_price)
-    default_par = default * month.opening
+    owing = survive if prepay_first else survive + prepay
+    if prepay_first:
+        interest = prepay * accrued[0] + survive * pays * accrued[1]
+        prepaid = prepay * month.opening
+    else:
+        interest = accrued[1] * jnp.where(month.pays, owing * pays, prepay)
+        prepaid = prepay * closing
+    scheduled = owing * ((1.0 - fails) * month.principal)
+    default_par = default * month.opening + owing * (fails * month.opening)
+    live_par = survive * closing
+    ccc_par = distressed * closing
     sums = MonthCash(
         interest=interest.sum(),
         scheduled_principal=scheduled.sum(),
         prepayment=prepaid.sum(),
         default=default_par.sum(),
         recoverable=(default_par * tape.recovery_rate).sum(),
-        carried=(default_par * jnp.minimum(tape.recovery_rate, defaulted_price)).sum(),
-        performing=(survive * closing).sum(),
-        ccc_par=(distressed * closing).sum(),
-        ccc_value=(distressed * closing * value).sum(),
+        carried=(default_par * jnp.minimum(tape.recovery_rate, values.defaulted_price)).sum(),
+        performing=live_par.sum(),
+        ccc_par=ccc_par @ values.bucket,
+        ccc_value=ccc_par @ (values.bucket * values.ccc_value[:, None]),
+        carrying_haircut=(live_par * values.haircut).sum(),
+        par_by_state=jnp.zeros(0, dtype),
     )
     return sums, interest + scheduled + prepaid

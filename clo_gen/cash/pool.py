@@ -5,36 +5,56 @@ import jax.numpy as jnp
 from clo_gen.cash.loans import MonthCash
 from clo_gen.records import Collections, Tape
 
+WRITE_OFF = 36  # months in default after which a defaulted loan is carried at nothing
+
 
 def _later(x, lag):
-    """x [T] shifted `lag` months later (static int), zeros first."""
+    """x [T] delayed: by `lag` months (static int), or by shares `lag` [J] 0, 1, ... months."""
+    if jnp.ndim(lag):
+        return jnp.convolve(x, lag)[: x.shape[0]]
     return jnp.concatenate([jnp.zeros(lag, x.dtype), x])[: x.shape[0]]
 
 
-def _opening_defaults(tape: Tape, is_default, lag, months, value):
-    """[T]: `value` [L] of loans in default at the cut-off, in the month they recover."""
-    month = jnp.maximum(lag - tape.default_age, 1) - 1
-    return jnp.zeros(months, value.dtype).at[month].add(jnp.where(is_default, value, 0.0))
+def _at_the_latest(lag, last):
+    """`lag` as _later reads it, with everything gone after `last` months."""
+    if not jnp.ndim(lag):
+        return min(lag, last)
+    early = jnp.concatenate([lag, jnp.zeros(last, lag.dtype)])[:last]
+    return jnp.concatenate([early, (1.0 - early.sum())[None]])
 
 
-def collections(tape: Tape, sums: MonthCash, is_default, lag, defaulted_price):
+def _opening_shares(age, lag, months):
+    """[T, L] share of loans `age` [L] months in default at the cut-off that leaves each month.
+
+    Whatever is overdue leaves in the first month.
+    """
+    t = jnp.arange(months)[:, None]
+    if not jnp.ndim(lag):
+        return t == jnp.maximum(lag - age, 1) - 1
+    last = lag.shape[0]
+    left = 1.0 - jnp.cumsum(lag)[jnp.minimum(age, last - 1)]
+    overdue = (left < 1e-9) | (age >= last)
+    due = jnp.concatenate([lag, jnp.zeros(1, lag.dtype)])[jnp.minimum(age + 1 + t, last)]
+    return jnp.where(overdue, t == 0, due / jnp.where(overdue, 1.0, left))
+
+
+def collections(tape: Tape, sums: MonthCash, is_default, lag, defaulted_price, *,
+                write_off=WRITE_OFF):
     """Collections of one path from MonthCash [T].
 
-    `is_default` [L] marks loans in default at the cut-off date, whose recovery comes `lag` months
-    after their default; `lag` is a static number of months, the same for every loan.
+    `is_default` [L] marks loans in default at the cut-off date. Recoveries come `lag` months after
+    default (static), or spread as shares `lag` [J] that sum to 1, the same for every loan. After
+    `write_off` months in default (static) a loan is carried at nothing, recovered or not.
     """
     months = sums.default.shape[0]
-    carry_rate = jnp.minimum(tape.recovery_rate, defaulted_price)
-
-    def opening(value):
-        return _opening_defaults(tape, is_default, lag, months, value)
-
-    resolved = _later(sums.default, lag) + opening(tape.balance)
-    recovery = _later(sums.recoverable, lag) + opening(tape.balance * tape.recovery_rate)
-    value_out = _later(sums.carried, lag) + opening(tape.balance * carry_rate)
+    carried_for = _at_the_latest(lag, write_off)
     at_start = jnp.where(is_default, tape.balance, 0.0)
-    defaulted = at_start.sum() + jnp.cumsum(sums.default - resolved)
-    value = (at_start * carry_rate).sum() + jnp.cumsum(sums.carried - value_out)
+    carried_at_start = at_start * jnp.minimum(tape.recovery_rate, defaulted_price)
+    opening = _opening_shares(tape.default_age, lag, months)
+    opening_carried = _opening_shares(tape.default_age, carried_for, months)
+    resolved = _later(sums.default, lag) + opening @ at_start
+    recovery = _later(sums.recoverable, lag) + opening @ (at_start * tape.recovery_rate)
+    value_out = _later(sums.carried, carried_for) + opening_carried @ carried_at_start
     return Collections(
         interest=sums.interest,
         scheduled_principal=sums.scheduled_principal,
@@ -43,10 +63,12 @@ def collections(tape: Tape, sums: MonthCash, is_default, lag, defaulted_price):
         recovery=recovery,
         loss=resolved - recovery,
         performing=sums.performing,
-        defaulted=defaulted,
-        defaulted_value=value,
-        ccc_par=sums.ccc_par,
-        ccc_value=sums.ccc_value,
+        defaulted=at_start.sum() + jnp.cumsum(sums.default - resolved),
+        defaulted_value=carried_at_start.sum() + jnp.cumsum(sums.carried - value_out),
+        ccc_par=sums.ccc_par[:, None],
+        ccc_value=sums.ccc_value[:, None],
+        carrying_haircut=sums.carrying_haircut,
+        par_by_state=sums.par_by_state,
     )
 
 

@@ -5,46 +5,56 @@ import jax.numpy as jnp
 from clo_gen.records import Calendar, Schedule, Tape
 
 
-def amortised_balance(rate, months, paid):
+def amortised_balance(rate, months, paid, per_year=12):
     """Share of the original balance left after `paid` of `months` level payments.
 
-    `rate` is yearly; a rate of zero gives straight-line amortisation.
+    `rate` is yearly; a rate of zero gives straight-line amortisation. Payments fall `per_year`
+    times a year: periods that are not months count in place of months.
     """
-    monthly = rate / 12.0
+    monthly = rate / per_year
     has_rate = jnp.abs(monthly) > 1e-9
     growth = 1.0 + jnp.where(has_rate, monthly, 1.0)
     level = (growth**months - growth**paid) / (growth**months - 1.0)
     return jnp.where(has_rate, level, 1.0 - paid / months)
 
 
-def schedule(tape: Tape, calendar: Calendar, index_now):
-    """Schedule [T, L] of every loan; floating level-pay loans amortise at today's rate.
+def outstanding(tape: Tape, months, index_now, *, per_year=12):
+    """Share [T, L] of today's balance that the contract leaves after each month, but for a balloon.
 
-    `index_now` [I] is each index at the cut-off date. Principal falls on the loan's payment months
-    and whatever is left at maturity (bullet and balloon). Interest follows the path; the principal
-    schedule does not, as in a contract that fixes its amortisation table at closing.
+    `index_now` [I] is each index at the cut-off date; floating level-pay loans amortise at
+    today's rate, as in a contract that fixes its amortisation table at closing.
+    """
+    t = jnp.arange(1, months + 1)[:, None]
+    rate = tape.coupon + tape.floating * (jnp.maximum(index_now[tape.index], tape.floor)
+                                          + tape.spread)
+    amortises = tape.amortization_months > 0
+    term = jnp.where(amortises, tape.amortization_months, 1)
+    since_payment = (t + tape.payment_offset) % tape.payment_months
+    paid = jnp.clip(jnp.where(t >= tape.maturity, t, t - since_payment), 0, term)
+    left = jnp.where(tape.straight_line > 0, 1.0 - paid / term,
+                     amortised_balance(rate, term, paid, per_year))
+    return jnp.where(amortises, left, 1.0)
+
+
+def schedule(tape: Tape, calendar: Calendar, index_now, *, left=None, per_year=12):
+    """Schedule [T, L] of every loan.
+
+    Principal falls on the loan's payment months and whatever is left at maturity (bullet and
+    balloon); a loan that matures after month T is then still there. Interest follows the path; the
+    principal does not. `left` [T, L] replaces `outstanding`, for loans with a plan of their own:
+    outstanding(...).at[:, loan].set(1 - cumulative share repaid).
     """
     months = calendar.month_fraction.shape[1]
     t = jnp.arange(1, months + 1)[:, None]
-    maturity = tape.maturity
-    rate = tape.coupon + tape.floating * (jnp.maximum(index_now[tape.index], tape.floor)
-                                          + tape.spread)
-    pays = ((t + tape.payment_offset) % tape.payment_months == 0) | (t == maturity)
-    pays = pays & (t <= maturity)
-    amortises = tape.amortization_months > 0
-    term = jnp.where(amortises, jnp.maximum(tape.amortization_months, 1), 1)
-
-    def left(t):
-        """Share of today's balance after month t's payment, before the balloon."""
-        last_paid = jnp.where(t >= maturity, t, t - (t + tape.payment_offset) % tape.payment_months)
-        paid = jnp.clip(last_paid, 0, term)
-        return jnp.where(amortises, amortised_balance(rate, term, paid), 1.0)
-
-    closing = tape.balance * jnp.where(t < maturity, left(t), 0.0)
+    left = outstanding(tape, months, index_now, per_year=per_year) if left is None else left
+    pays = ((t + tape.payment_offset) % tape.payment_months == 0) | (t == tape.maturity)
+    is_balloon = (tape.amortization_months == 0) | (tape.amortization_months > tape.maturity)
+    closing = tape.balance * jnp.where(t < tape.maturity, left, 0.0)
     opening = jnp.concatenate([tape.balance[None], closing[:-1]])
     return Schedule(
         opening=opening,
         principal=opening - closing,
         year_fraction=calendar.month_fraction[tape.day_count].T,
-        pays=pays,
+        pays=pays & (t <= tape.maturity),
+        balloon=is_balloon & (t == tape.maturity),
     )

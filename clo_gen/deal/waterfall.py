@@ -1,16 +1,21 @@
-"""Runs a waterfall: one scan over payment dates, in each a scan over the rows of its program.
+"""Runs a waterfall: one scan over payment dates, in each the deal's lists of steps, in order.
 
-Cash only moves from an account to a claim: what comes in is what is paid.
+What comes in is paid, held or spent on collateral. Written for one path: vmap for many.
+
+Reference: indenture, Priority of Payments; methodology, Level 4.
 """
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
-from clo_gen.deal import coverage
-from clo_gen.deal.program import Claims, Program
-from clo_gen.numerics import gate, safe_ratio
-from clo_gen.records import Calendar, Collections, Deal, TrancheCash
+from clo_gen.deal import coverage, events, reinvestment
+from clo_gen.deal.claims import ACCELERATED, ACCOUNTS, LISTS, claims_of
+from clo_gen.deal.dates import dates_of
+from clo_gen.deal.pay import Ledger, Today, in_branch, pay_list
+from clo_gen.deal.steps import Waterfall
+from clo_gen.numerics import greater, lesser, scalars
+from clo_gen.records import Calendar, Collections, Deal, NewCollateral, TrancheCash
 
 
 @struct.dataclass
@@ -19,189 +24,257 @@ class Standing:
 
     balance: jax.Array  # [K]
     unpaid: jax.Array  # [K] deferred or missed interest
-    fee_unpaid: jax.Array  # [F]
-    fee_used: jax.Array  # [F] paid under the cap in this deal year
+    fee_unpaid: jax.Array  # [F + H]
+    fee_used: jax.Array  # [F + H] paid under the cap in this deal year
     hurdle: jax.Array  # [] what equity still needs to reach its hurdle IRR; negative beyond it
+    call_need: jax.Array  # [] the same for the IRR at which equity calls the deal
+    accounts: jax.Array  # [2 + R] cash held: interest, principal, reserves
+    alive: jax.Array  # [] share of the deal not called
+    accelerated: jax.Array  # [] weight of an event of default so far
+    bought: reinvestment.Bought | None
 
 
-@struct.dataclass
-class Date:
-    """One payment date: what was collected for it, and its terms."""
-
-    cash: jax.Array  # [2] interest and principal proceeds
-    opening: jax.Array  # [] performing par at the start of the collection period
-    collateral: coverage.Collateral
-    rate: jax.Array  # [K] note rates of the period
-    note_fraction: jax.Array  # [K]
-    fee_fraction: jax.Array  # [F]
-    new_year: jax.Array  # []
-    growth: jax.Array  # [] of the equity hurdle since the previous date
-
-
-def _bill(standing, deal, date):
-    """All claims [claims.size] at the start of a date: interest and fees fall due."""
-    s = standing
-    interest = (s.balance + s.unpaid) * date.rate * date.note_fraction
-    fee = s.fee_unpaid + (deal.fee_rate * date.opening + deal.fee_amount) * date.fee_fraction
-    room = jnp.maximum(deal.fee_cap - s.fee_used * (1.0 - date.new_year), 0.0)
-    capped = jnp.minimum(fee, room)
-    hurdle = jnp.maximum(s.hurdle * date.growth, 0.0)
-    everything = date.cash.sum()  # what the residual claims ask for
-    rest = jnp.stack([hurdle, everything, everything, jnp.zeros_like(hurdle)])
-    # The equity class bears no interest and its balance is no claim.
-    principal = s.balance.at[-1].set(0.0)
-    return jnp.concatenate([interest, s.unpaid, principal, capped, fee - capped, rest])
-
-
-def _test(row, j, owed, billed, cash, deal, date, claims):
-    """Ratio and cure of the row's test `j`, with the claims as they stand.
-
-    Interest due in an IC test is this date's, of the notes still outstanding at this step, with
-    what non-deferrable notes missed before; interest deferred before is debt in the OC test.
-    """
-    k, covers, trigger = claims.classes, row.covers[j], deal.trigger[row.test[j]]
-    interest, unpaid, notes = slice(0, k), slice(k, 2 * k), slice(2 * k, 3 * k)
-    principal = covers @ owed[notes]
-    debt = principal + covers @ owed[unpaid]
-    outstanding = safe_ratio(owed[notes], billed[notes], 0.0)
-    due = covers @ (billed[interest] * outstanding + (1.0 - row.defers) * billed[unpaid])
-    fees = slice(claims.capped_fee(0), claims.hurdle)
-    senior = row.senior_fees[j] @ (billed - owed)[fees]
-    adjusted = coverage.adjusted_par(date.collateral, cash[1], deal.ccc_limit)
-    oc, ic = coverage.oc_ratio(adjusted, debt), coverage.ic_ratio(date.cash[0] - senior, due)
-    is_oc, from_principal = row.is_oc[j], row.account == 1
-    above_one = jnp.where(is_oc & from_principal, trigger, 2.0)
-    oc_cure = jnp.where(from_principal, coverage.oc_cure_from_principal(adjusted, debt, above_one),
-                        coverage.oc_cure(adjusted, debt, trigger))
-    return (jnp.where(is_oc, oc, ic),
-            jnp.where(is_oc, oc_cure, coverage.ic_cure(ic, principal, trigger)), trigger)
-
-
-def _limit(row, owed, billed, cash, deal, date, claims, temperature):
-    """(what the row may spend [], ratios [J], what each test alone would repay [J])."""
-    available = cash[row.account]
-    limit = jnp.where(row.is_incentive, deal.incentive * available, available)
-    if row.test.shape[0] == 0:
-        return limit, jnp.zeros(0), jnp.zeros(0)
-    ratios, cures = [], []
-    for j in range(row.test.shape[0]):
-        ratio, cure, trigger = _test(row, j, owed, billed, cash, deal, date, claims)
-        failed = row.has_test[j] * (1.0 - gate(ratio, trigger, temperature))
-        ratios.append(ratio)
-        cures.append(failed * jnp.minimum(available, cure))
-    ratios, cures = jnp.stack(ratios), jnp.stack(cures)
-    return jnp.where(row.is_cure, cures.max(), limit), ratios, cures
-
-
-def _pay_row(row, owed, limit):
-    """Payments [n] to the row's slots, in order, pro rata within a group."""
-    claim = owed[row.slots]
-    before, total = claim @ row.earlier, claim @ row.together
-    return jnp.clip(limit - before, 0.0, total) * safe_ratio(claim, total, 0.0)
-
-
-def _pay_date(standing, date, deal, program, claims, temperature):
-    """Runs all rows of one date; returns the next Standing and what was paid."""
-    billed = _bill(standing, deal, date)
-
-    def one_row(carry, row):
-        owed, cash, equity = carry
-        limit, ratios, cures = _limit(row, owed, billed, cash, deal, date, claims, temperature)
-        paid = _pay_row(row, owed, limit)
-        owed = owed.at[row.slots].add(-paid)
-        cash = cash.at[row.account].add(-paid.sum())
-        equity = equity.at[row.account].add(paid @ row.to_equity)
-        binding = (jnp.cumsum(cures == limit) == 1) & (cures == limit) & row.is_cure
-        return (owed, cash, equity), (ratios, jnp.where(binding, paid.sum(), 0.0))
-
-    rows = program.replace(first_row=None)
-    start = (billed, date.cash, jnp.zeros_like(date.cash))
-    (owed, cash, equity), (ratios, cures) = jax.lax.scan(one_row, start, rows)
-    paid = billed - owed
-    return _close(standing, date, claims, owed, paid, cash, equity,
-                  ratios[program.first_row[:, 0], program.first_row[:, 1]],
-                  jax.ops.segment_sum(cures.reshape(-1),
-                                      program.test.reshape(-1), deal.trigger.shape[0]))
-
-
-def _close(standing, date, claims, owed, paid, cash, equity, ratio, cure):
-    k, f, s = claims.classes, claims.fees, standing
-    fee, capped = slice(claims.fee(0), claims.fee(f)), slice(claims.capped_fee(0), claims.fee(0))
-    after = Standing(
-        balance=owed[2 * k: 3 * k].at[-1].set(s.balance[-1]),
-        unpaid=owed[:k] + owed[k: 2 * k],
-        fee_unpaid=owed[fee] + owed[capped],
-        fee_used=s.fee_used * (1.0 - date.new_year) + paid[capped],
-        hurdle=s.hurdle * date.growth - equity.sum(),
+def _start(deal: Deal, new):
+    """Standing at closing."""
+    dtype = deal.balance.dtype
+    one, fees = jnp.ones((), dtype), _with_hedges(deal, jnp.zeros_like(deal.fee_rate))
+    reserves = jnp.zeros(0, dtype) if deal.reserves is None else deal.reserves.initial
+    cost = deal.balance[-1] * deal.equity_price
+    return Standing(
+        balance=deal.balance, unpaid=jnp.zeros_like(deal.balance), fee_unpaid=fees, fee_used=fees,
+        hurdle=cost, call_need=cost,
+        accounts=jnp.concatenate([jnp.zeros(len(ACCOUNTS), dtype), reserves]),
+        alive=one, accelerated=0.0 * one,
+        bought=None if new is None else reinvestment.nothing_bought(new),
     )
-    return after, TrancheCash(
-        interest=(paid[:k] + paid[k: 2 * k]).at[-1].set(equity[0]),
-        principal=paid[2 * k: 3 * k].at[-1].set(equity[1]),
+
+
+def _with_hedges(deal, of_fees, hedges=0.0):
+    """[F] as [F + H], with one number for the hedges."""
+    if deal.hedges is None:
+        return of_fees
+    return jnp.concatenate([of_fees, jnp.full_like(deal.hedges.rate, hedges)])
+
+
+def _targets(deal, balance, collateral, date):
+    """[2 + R]: targets of the accounts; nothing is held back on the last date."""
+    none, r = jnp.zeros(len(ACCOUNTS), balance.dtype), deal.reserves
+    if r is None:
+        return none
+    wanted = r.amount + r.rate * collateral.performing + r.of_notes @ balance
+    return jnp.concatenate([none, (1.0 - date.is_last) * wanted])
+
+
+def _bill(s, deal, date, fee, cash):
+    """All claims [C] at the start of a date; `fee` [F + H] accrued in the period."""
+    interest = (s.balance + s.unpaid) * date.rate * date.note_fraction
+    fee = fee + s.fee_unpaid * (1.0 + _with_hedges(deal, deal.fee_interest * date.fee_fraction))
+    used = s.fee_used * (1.0 - date.new_year)
+    capped = lesser(fee, greater(_with_hedges(deal, deal.fee_cap) - used, 0.0))
+    everything = cash.sum()  # what residual claims and transfers ask for
+    hurdle = greater(s.hurdle * date.growth, 0.0)
+    rest = jnp.stack([hurdle] + [everything] * (3 + cash.shape[0]))
+    return jnp.concatenate([interest, s.unpaid, s.balance, capped, fee - capped, rest])
+
+
+def _accrued_fees(deal, date, opening, closing):
+    """Fees and hedge payments [F + H] of the period."""
+    basis = opening * (1.0 - deal.fee_closing) + closing * deal.fee_closing
+    fee = (deal.fee_rate * basis + deal.fee_amount) * date.fee_fraction
+    return jnp.concatenate([fee, date.hedge_due])
+
+
+def _whole_collateral(date, stock, alive, deal, new):
+    """Collateral of the part of the deal that is not called, bought collateral included."""
+    c = date.collateral
+    if new is not None:
+        par, ccc = stock.par.sum(), stock.par @ new.is_ccc
+        worth = lesser(new.recovery_rate, deal.defaulted_price)
+        haircut = reinvestment.purchase_haircut(new, deal.discount_threshold)
+        # No CCC loan is worth more than those bought at par, so they are in the last bucket.
+        c = c.replace(
+            performing=c.performing + par,
+            defaulted=c.defaulted + stock.outstanding,
+            defaulted_value=c.defaulted_value + stock.outstanding * worth,
+            carrying_haircut=c.carrying_haircut + par * haircut,
+            ccc_par=c.ccc_par.at[:, -1].add(ccc),
+            ccc_value=c.ccc_value.at[:, -1].add(
+                ccc * (1.0 - greater(1.0 - deal.ccc_price - haircut, 0.0))))
+    return jax.tree.map(lambda x: alive * x, c)
+
+
+def _events(s, deal, date, collateral, cash, fee, temperature):
+    """(called, accelerated now, accelerated from the next date on, sale proceeds)."""
+    called = sale = jnp.zeros_like(s.alive)
+    now = later = s.accelerated
+    if deal.call is not None:
+        sale = events.sale_proceeds(deal.call, collateral)
+        accrued = 1.0 + date.rate * date.note_fraction
+        owed = ((s.balance + s.unpaid) * accrued)[:-1].sum() + s.fee_unpaid.sum() + fee.sum()
+        called = events.call_weight(deal, sale, cash.sum(), owed, s.call_need * date.call_growth,
+                                    collateral, date, temperature)
+    if deal.event_of_default is not None:
+        event = deal.event_of_default
+        breach = events.breach(event, collateral, cash[1], s.balance, s.unpaid, temperature)
+        later = 1.0 - (1.0 - s.accelerated) * (1.0 - breach)
+        now = event.same_date * later + (1.0 - event.same_date) * s.accelerated
+    return called, now, later, called * sale
+
+
+def _pay_date(s, xs, deal, waterfall, new, temperature):
+    """Pays one date; returns the next Standing and what was paid."""
+    p, date, period = xs
+    claims = claims_of(waterfall)
+    stock, received = None, reinvestment.no_cash(s.alive)
+    opening, closing = date.opening, date.collateral.performing
+    if new is not None:
+        opening = opening + s.bought.par.sum()
+        stock, received = reinvestment.live_a_period(new, s.bought, period, p)
+        closing = closing + stock.par.sum()
+    collateral = _whole_collateral(date, stock, s.alive, deal, new)
+    interest = s.alive * (date.interest + received.interest + date.hedge_in)
+    principal = s.alive * (date.principal + received.principal)
+    cash = s.accounts.at[: len(ACCOUNTS)].add(jnp.stack([interest, principal]))
+    fee = s.alive * _accrued_fees(deal, date, opening, closing)
+    called, accelerated, later, sold = _events(s, deal, date, collateral, cash[: len(ACCOUNTS)],
+                                               fee, temperature)
+    ordinary = (1.0 - called) * (1.0 - accelerated)
+    apart = (1.0 - called) * accelerated
+    if waterfall.accelerated == waterfall.call:
+        called_too, apart = called + apart, 0.0 * apart
+    else:
+        called_too = called
+    weight = jnp.stack([ordinary, apart, called_too])[:, None]
+    target = (weight * _targets(deal, s.balance, collateral, date)).ravel()
+    cash = (weight * cash).at[-1, 1].add(sold).ravel()
+    if deal.call is not None:  # hedge payments accrue on a call date whatever the fees do
+        accrual = 1.0 - called * (1.0 - deal.call.fee_accrual)
+        fee = fee * _with_hedges(deal, accrual * jnp.ones_like(deal.fee_rate), 1.0)
+    billed = _bill(s, deal, date, fee, cash)
+    unscheduled = s.alive * (date.unscheduled + received.prepayment)
+    today = Today(
+        date=date, deal=deal, new=new, billed=_apart(billed, p),
+        collateral=collateral,
+        # What is sold is still in the collateral: its proceeds do not count again.
+        adjusted=coverage.adjusted_par(collateral, -sold, deal.ccc_limit), interest=interest,
+        target=target, temperature=temperature,
+        allowance=date.after_reinvesting * deal.reinvest_after * ordinary * unscheduled)
+    ledger = _pay_lists(waterfall, today, _apart(cash, p), p)
+    owed, cash = in_branch(p >= 0, lambda: (jnp.stack(ledger.owed), jnp.stack(ledger.cash)),
+                           (billed, cash))
+    after = _close(s, today, billed, owed, cash, claims, called, later)
+    if new is not None:
+        spent = (billed - owed)[claims.purchase]
+        after = after.replace(bought=reinvestment.buy(new, stock, spent, after.alive, p))
+    none = jnp.zeros_like(s.alive)
+    known = dict(
+        ratio=_stack([none if r is None else r for r in ledger.ratio], none),
+        cure=_stack(ledger.cure, none), sold=sold, hedged=s.alive * date.hedge_in,
+        called=s.alive * called,
+        accelerated=accelerated, from_bought=s.alive * (received.interest + received.principal),
+        bought=none if new is None else after.alive * after.bought.par.sum())
+    return after, _record(today, billed, owed, claims, after, known)
+
+
+def _stack(values, like):
+    return jnp.stack(values) if len(values) else jnp.zeros(0, like.dtype)
+
+
+def _apart(x, p):
+    """The elements of x as scalars, computed once."""
+    return in_branch(p >= 0, lambda: scalars(x), (x[0],) * x.shape[0])
+
+
+def _pay_lists(waterfall, today: Today, cash, p):
+    """Ledger after the lists that run; `p` is the number of the date."""
+    none, tests = jnp.zeros_like(cash[0]), len(waterfall.tests)
+    ledger = Ledger(owed=today.billed, cash=cash, ratio=(None,) * tests, cure=(none,) * tests)
+    claims, always = claims_of(waterfall), p >= 0
+    for which, listed in enumerate(waterfall.lists):
+        if which == ACCELERATED and listed == waterfall.call:
+            continue  # the call's list pays both
+        ledger = pay_list(listed, ledger, today, which, claims, waterfall, always)
+    return ledger
+
+
+def _close(s, today: Today, billed, owed, cash, claims, called, later):
+    """The next Standing, bought collateral apart."""
+    k, f, date, deal, paid = claims.classes, claims.fees, today.date, today.deal, billed - owed
+    capped, fee = slice(claims.capped_fee(0), claims.fee(0)), slice(claims.fee(0), claims.fee(f))
+    equity = paid[claims.principal(k - 1)] + paid[claims.residual]
+    unpaid = owed[:k] + owed[k: 2 * k]
+    if deal.event_of_default is not None:
+        missed = events.missed_interest(deal.event_of_default, unpaid,
+                                        billed[:k] + billed[k: 2 * k], today.temperature)
+        later = 1.0 - (1.0 - later) * (1.0 - missed)
+    return Standing(
+        balance=owed[2 * k: 3 * k],
+        unpaid=unpaid,
+        fee_unpaid=(owed[fee] + owed[capped]) * _with_hedges(deal, deal.fee_carried, 1.0),
+        fee_used=s.fee_used * (1.0 - date.new_year) + paid[capped],
+        hurdle=s.hurdle * date.growth - equity,
+        call_need=s.call_need * date.call_growth - equity,
+        accounts=cash.reshape(len(LISTS), -1).sum(0),
+        alive=s.alive * (1.0 - called),
+        accelerated=later,
+        bought=None,
+    )
+
+
+def _record(today: Today, billed, owed, claims, after, known):
+    k, f, paid = claims.classes, claims.fees, billed - owed
+    capped, fee = slice(claims.capped_fee(0), claims.fee(0)), slice(claims.fee(0), claims.fee(f))
+    return TrancheCash(
+        interest=(paid[:k] + paid[k: 2 * k]).at[-1].set(paid[claims.residual]),
+        principal=paid[2 * k: 3 * k],
         balance=after.balance,
         unpaid=after.unpaid,
-        rate=date.rate,
-        ratio=ratio,
-        cure=cure,
+        rate=today.date.rate,
         fees=paid[fee] + paid[capped],
+        fee_unpaid=after.fee_unpaid,
         incentive=paid[claims.incentive],
-        left=cash.sum(),
+        reinvested=paid[claims.purchase],
+        reserve=after.accounts[2:],
+        left=after.accounts[:2].sum(),
+        **known,
     )
 
 
-def note_rates(deal, index):
-    """Note rates [P, K] from the fixed index [P]; the equity class has none."""
-    floating = jnp.maximum(index[:, None], deal.floor) + deal.spread
-    return (deal.coupon + deal.floating * floating).at[:, -1].set(0.0)
-
-
-def _dates(deal, calendar: Calendar, collections: Collections, index):
-    """Date records, stacked over P."""
-    c, last = collections, calendar.last_month
-    opening = c.performing + c.scheduled_principal + c.prepayment + c.default
-    first = jnp.concatenate([jnp.zeros(1, last.dtype), last[:-1] + 1])
-    proceeds = jnp.stack([c.interest, c.scheduled_principal + c.prepayment + c.recovery], axis=1)
-    return Date(
-        cash=jax.ops.segment_sum(proceeds, calendar.period, last.shape[0]),
-        opening=opening[first],
-        collateral=coverage.Collateral(c.performing[last], c.defaulted_value[last],
-                                       c.ccc_par[last], c.ccc_value[last]),
-        rate=note_rates(deal, index),
-        note_fraction=calendar.note_fraction,
-        fee_fraction=calendar.fee_fraction,
-        new_year=calendar.new_year,
-        growth=(1.0 + deal.hurdle) ** jnp.diff(calendar.years, prepend=0.0),
-    )
-
-
-def run_waterfall(deal: Deal, program: Program, collections, index, temperature, *, calendar):
+def run_waterfall(deal: Deal, waterfall: Waterfall, collections: Collections, index, temperature,
+                  *, calendar: Calendar, new: NewCollateral | None = None):
     """TrancheCash [P, K] of one path.
 
-    `index` [P] fixes the floating notes for each period, `temperature` [] softens the tests (0 is
-    hard). Differentiable in the deal, the collections and the index.
+    `index` [P] fixes the floating notes for each period, `temperature` [] softens tests, calls and
+    events of default (0 is hard), `new` says what collateral bought with principal becomes; without
+    it nothing is bought. Differentiable in the deal, the collections, the index, `new` and
+    `temperature`.
     """
-    claims = Claims(deal.balance.shape[0], deal.fee_rate.shape[0])
-    start = Standing(
-        balance=deal.balance,
-        unpaid=jnp.zeros_like(deal.balance),
-        fee_unpaid=jnp.zeros_like(deal.fee_rate),
-        fee_used=jnp.zeros_like(deal.fee_rate),
-        hurdle=deal.balance[-1] * deal.equity_price,
-    )
+    dates = dates_of(deal, calendar, collections, index)
+    periods = None if new is None else reinvestment.periods(new)
 
-    def one_date(standing, date):
-        return _pay_date(standing, date, deal, program, claims, temperature)
+    def one_date(standing, xs):
+        return _pay_date(standing, xs, deal, waterfall, new, temperature)
 
-    return jax.lax.scan(one_date, start, _dates(deal, calendar, collections, index))[1]
+    # Reverse mode keeps one Standing a date and pays the date again: far less memory.
+    one_date = jax.checkpoint(one_date, prevent_cse=False)
+    return jax.lax.scan(one_date, _start(deal, new),
+                        (jnp.arange(index.shape[0]), dates, periods))[1]
 
 
-def conservation_error(deal: Deal, cash: TrancheCash, collections: Collections):
-    """Largest breach [] over the life of the deal of: collections = interest + principal + fees +
-    incentive; opening balance - principal = closing balance; nothing paid or owed is negative."""
-    c = collections
-    paid = cash.interest.sum() + cash.principal.sum() + cash.fees.sum() + cash.incentive.sum()
-    came = (c.interest + c.scheduled_principal + c.prepayment + c.recovery).sum()
-    notes = (deal.balance - cash.principal.sum(0) - cash.balance[-1])[:-1]
-    negative = -jnp.minimum(cash.balance.min(), jnp.minimum(
-        jnp.minimum(cash.unpaid.min(), cash.interest.min()), cash.principal.min()))
-    unbalanced = jnp.maximum(jnp.abs(came - paid - cash.left.sum()), jnp.abs(notes).max())
-    return jnp.maximum(unbalanced, negative)
+def conservation_error(deal: Deal, cash: TrancheCash, collections: Collections,
+                       calendar: Calendar):
+    """Largest breach [] over the life of the deal of: cash in = cash paid, held or reinvested;
+    opening balance - principal = closing balance; nothing paid or owed is negative."""
+    c, k = collections, cash
+    alive = 1.0 - jnp.cumsum(k.called) + k.called
+    own = jax.ops.segment_sum(c.interest + c.scheduled_principal + c.prepayment + c.recovery,
+                              calendar.period, k.called.shape[0])
+    came = (alive * own + k.sold + k.hedged + k.from_bought).sum()
+    came = came if deal.reserves is None else came + deal.reserves.initial.sum()
+    paid = k.interest.sum() + k.principal.sum() + k.fees.sum() + k.incentive.sum()
+    held = k.left[-1] + k.reserve[-1].sum()
+    notes = (deal.balance - k.principal.sum(0) - k.balance[-1])[:-1]
+    negative = -lesser(lesser(k.balance.min(), k.unpaid.min()), lesser(
+        k.interest.min(), k.principal.min()))
+    unbalanced = jnp.abs(came - paid - k.reinvested.sum() - held)
+    return greater(greater(unbalanced, jnp.abs(notes).max()), negative)

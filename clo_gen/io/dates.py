@@ -25,6 +25,15 @@ def whole_months(start, end):
     return months if add_months(start, months) <= end else months - 1
 
 
+def roll(date, convention):
+    """`date` moved off a weekend: "none", "following" or "modified following" (holidays are not
+    known here)."""
+    if convention == "none":
+        return date
+    name = convention.replace(" ", "")
+    return np.busday_offset(date, 0, roll=name).astype(datetime.date)
+
+
 def year_fraction(start, end, day_count):
     """Years from `start` to `end` under one of DAY_COUNTS.
 

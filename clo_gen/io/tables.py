@@ -8,6 +8,8 @@ import pathlib
 import numpy as np
 import pandas as pd
 
+from clo_gen.risk.rating import RatingTable
+
 
 def data_path(name):
     """Path of a shipped data file."""
@@ -57,3 +59,37 @@ def sp_annual_matrix():
     table = json.loads(data_path("sp_cumulative_1981_2016.json").read_text())
     matrix = np.array(table["P"][0])[:8, :8]
     return matrix / matrix.sum(1, keepdims=True)
+
+
+def _rating_table(rate, years, names, source):
+    """RatingTable made monotone: sampling noise must not rank a rating above a better one."""
+    rate = np.maximum.accumulate(np.maximum.accumulate(rate, axis=1), axis=0)
+    return RatingTable(rate=rate, years=np.asarray(years, float), names=tuple(names),
+                       source=source)
+
+
+def sp_default_table():
+    """RatingTable of S&P's global corporate default rates 1981-2016, AAA..CCC, 1 to 8 years.
+
+    Shares of all issuers, withdrawn ones included (not adjusted for NR). Small samples make some
+    published rates fall with the horizon or a better rating; such a rate is raised to its
+    neighbour's. Source: data/sp_cumulative_1981_2016.json.
+    """
+    table = json.loads(data_path("sp_cumulative_1981_2016.json").read_text())
+    labels = table["labels"]
+    default = np.array(table["P"])[:, :, labels.index("D")].T
+    ratings = labels.index("D")
+    return _rating_table(default[:ratings], table["horizons_years"], labels[:ratings],
+                         "S&P global corporates 1981-2016")
+
+
+def idealised_default_table_standin():
+    """RatingTable of 19 notches, 1 to 10 years: a stand-in for Moody's idealised default rates.
+
+    Recalled, not published: only its ten-year column is confirmed (it is the rating factor table
+    over 10,000). For demonstrations and tests; replace it by your licensed table.
+    """
+    table = pd.read_csv(data_path("idealised_default_standin_recalled.csv"))
+    horizons = [name for name in table.columns if name.startswith("y")]
+    return _rating_table(table[horizons].to_numpy() / 100.0, [int(h[1:]) for h in horizons],
+                         table["moodys"], "stand-in, recalled; not a published table")

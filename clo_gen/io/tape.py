@@ -39,12 +39,13 @@ COLUMNS = (
     Column("floor", "number", -500.0, 2000.0, want="basis points in [-500, 2000]"),
     Column("payment_frequency", "choice", choices=tuple(FREQUENCIES)),
     Column("amortization_type", "choice",
-           choices=("amortizing", "bullet", "balloon", "interest_only")),
+           choices=("amortizing", "straight_line", "bullet", "balloon", "interest_only")),
     Column("asset_class", "choice", choices=("corporate", "consumer", "realestate", "receivables")),
     Column("rating"),
     Column("recovery_rate", "number", 0.0, 1.0, want=_FRACTION),
     Column("market_price", "number", 0.0, 2.0, want=_PRICE),
     Column("purchase_price", "number", 0.0, 2.0, want=_PRICE),
+    Column("default_at_maturity", "number", 0.0, 1.0, want=_FRACTION),
     Column("default_date", "date"),
     Column("lien", "choice", choices=("first", "second", "unsecured")),
     Column("cov_lite", "flag"),
@@ -74,7 +75,8 @@ COLUMNS = (
 _NAMES = tuple(column.name for column in COLUMNS)
 _REQUIRED = ("loan_id", "current_balance", "rate_type")
 _SCALES = {"percent": 0.01, "fraction": 1.0}
-_SCALED = ("interest_rate", "recovery_rate", "market_price", "purchase_price")
+_SCALED = ("interest_rate", "recovery_rate", "market_price", "purchase_price",
+           "default_at_maturity")
 
 
 class ColumnMap(Record):
@@ -329,7 +331,8 @@ def _to_tape(loans, state, effect, cutoff, indices):
     since = [dates.months_between(o.date(), cutoff) if o.date() < cutoff else 0
              for o in loans["origination_date"]]
     left = np.maximum(loans["term_months"].to_numpy(float) - since, maturity)
-    level = np.select([kind == "amortizing", kind == "balloon"], [maturity, left], 0)
+    straight = (kind == "straight_line").to_numpy()
+    level = np.select([(kind == "amortizing") | straight, kind == "balloon"], [maturity, left], 0)
     age = np.array([0 if pd.isna(d) else dates.months_between(d.date(), cutoff)
                     for d in loans["default_date"]])
     number = lambda name: loans[name].to_numpy(float)  # noqa: E731
@@ -345,6 +348,7 @@ def _to_tape(loans, state, effect, cutoff, indices):
         loan_effect=effect,
         maturity=maturity.astype(np.int32),
         amortization_months=level.astype(np.int32),
+        straight_line=straight.astype(float),
         coupon=np.where(floating > 0, 0.0, loans["interest_rate"].fillna(0.0).to_numpy(float)),
         spread=np.where(floating > 0, loans["spread_bps"].fillna(0.0).to_numpy(float), 0.0) / 1e4,
         floor=number("floor") / 1e4,
@@ -354,7 +358,9 @@ def _to_tape(loans, state, effect, cutoff, indices):
         payment_offset=((-maturity) % frequency).astype(np.int32),
         day_count=loans["day_count"].map(dates.DAY_COUNTS.index).to_numpy(np.int32),
         recovery_rate=number("recovery_rate"),
+        default_at_maturity=loans["default_at_maturity"].fillna(0.0).to_numpy(float),
         market_price=number("market_price"),
+        purchase_price=number("purchase_price"),
         default_age=age.astype(np.int32),
     )
     return tape, groups

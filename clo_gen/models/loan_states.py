@@ -64,11 +64,6 @@ def push(matrix, space: StateSpace, weights, cohort, odds):
     return jnp.einsum("ls,lsk->lk", sources, rows)
 
 
-def _distressed(space, state):
-    """Whether `state` (numbers) is the distressed one; never, if the space has none."""
-    return state == (space.index(space.distressed) if space.distressed else -1)
-
-
 def _markov_month(space, tape: Tape, state, ladder_t, odds, month, key):
     bits = jax.random.bits(jax.random.fold_in(key, month), state.shape, jnp.uint32)
     # 31 bits, finer near 0 than jax.random.uniform; signed integers convert faster than unsigned.
@@ -82,7 +77,12 @@ def _markov_flows(space, before, after):
     live = before < len(space.live)
     return Flows(survive=live & ((after < len(space.live)) | (after == space.matured)),
                  prepay=live & (after == space.prepaid), default=live & (after == space.default),
-                 distressed=_distressed(space, after))
+                 distressed=after == space.distressed_index)
+
+
+def _markov_par(space, par, state):
+    # One pass a state: a matrix of ones and zeros would have to be written out first.
+    return jnp.stack([jnp.where(state == k, par, 0.0).sum() for k in range(len(space.live))])
 
 
 def _expected_month(space, tape: Tape, weights, matrix, odds, month, key):
@@ -98,7 +98,8 @@ def _expected_flows(space, before, after):
     moved = after - before
     return Flows(survive=after[:, : len(space.live)].sum(-1) + moved[:, space.matured],
                  prepay=moved[:, space.prepaid], default=moved[:, space.default],
-                 distressed=(after * _distressed(space, jnp.arange(space.size))).sum(-1))
+                 distressed=jnp.where(jnp.arange(space.size) == space.distressed_index, after,
+                                      0.0).sum(-1))
 
 
 class Mode(NamedTuple):
@@ -110,6 +111,7 @@ class Mode(NamedTuple):
     advance: Callable  # (space, tape, state, matrices, odds [L], month, key) -> state
     flows: Callable  # (space, state before, state after) -> Flows
     weights: Callable  # (state, space) -> [L, S]
+    par_by_state: Callable  # (space, par [L], state) -> [live states]
 
 
 MODES = {
@@ -120,6 +122,7 @@ MODES = {
         advance=_markov_month,
         flows=_markov_flows,
         weights=lambda state, space: jax.nn.one_hot(state, space.size, dtype=jnp.float32),
+        par_by_state=_markov_par,
     ),
     "expected": Mode(
         dtype=lambda tape: tape.balance.dtype,
@@ -128,5 +131,6 @@ MODES = {
         advance=_expected_month,
         flows=_expected_flows,
         weights=lambda state, space: state,
+        par_by_state=lambda space, par, state: par @ state[:, : len(space.live)],
     ),
 }

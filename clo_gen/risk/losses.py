@@ -1,7 +1,11 @@
-"""Tail statistics of a sample of path losses, each with its Monte Carlo standard error."""
+"""Statistics of path losses, of the pool and of its notes, with Monte Carlo standard errors."""
 
 import jax.numpy as jnp
 from flax import struct
+
+from clo_gen.numerics import safe_ratio
+
+UNPAID = 1e-9  # principal or interest unpaid at maturity above this share of balance is a loss
 
 
 @struct.dataclass
@@ -54,3 +58,38 @@ def yearly_rate(monthly_events, monthly_stock):
     stock = monthly_stock[..., : years * 12].reshape(shape).mean(-1)
     positive = stock > 1e-12
     return jnp.where(positive, events / jnp.where(positive, stock, 1.0), jnp.nan)
+
+
+@struct.dataclass
+class NoteLosses:
+    """Losses of classes [K] over paths; each `_error` is a Monte Carlo standard error."""
+
+    expected_loss: object  # principal unpaid at maturity over original balance
+    expected_loss_error: object
+    expected_unpaid_interest: object  # deferred or missed interest at maturity, same base
+    probability: object  # of a first loss: some principal or interest unpaid at maturity
+    probability_error: object
+    imputed_loss: object  # principal and interest unpaid, same base; see note_losses
+    severity: object  # imputed loss of the paths that have one; nan when none has
+
+
+def note_losses(principal, interest):
+    """NoteLosses of the shares of original balance unpaid at maturity, [N, K] each.
+
+    A cash CLO writes no note down, so its loss is imputed: what is still owed at maturity,
+    principal and deferred interest (compounded at the note rate until then). It is undiscounted
+    and can exceed 1.
+    """
+    lost = ((principal > UNPAID) | (interest > UNPAID)).astype(principal.dtype)
+    root_n = jnp.sqrt(jnp.asarray(principal.shape[0], principal.dtype))
+    probability = lost.mean(0)
+    imputed = (lost * (principal + interest)).sum(0)
+    return NoteLosses(
+        expected_loss=principal.mean(0),
+        expected_loss_error=principal.std(0) / root_n,
+        expected_unpaid_interest=interest.mean(0),
+        probability=probability,
+        probability_error=jnp.sqrt(probability * (1.0 - probability)) / root_n,
+        imputed_loss=(principal + interest).mean(0),
+        severity=safe_ratio(imputed, lost.sum(0), jnp.nan),
+    )

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import jaxopt
 from flax import struct
+from jaxopt.implicit_diff import custom_root
 
 
 @struct.dataclass
@@ -17,8 +18,24 @@ def bisect(f, args, low, high, *, tol=1e-10, max_steps=60):
 
     Without a sign change in the bracket, x is meaningless and `converged` is False.
     """
-    solver = jaxopt.Bisection(f, low, high, maxiter=max_steps, tol=tol, check_bracket=False)
-    x, state = solver.run(None, args)
-    bracketed = f(low, args) * f(high, args) <= 0
-    narrow = jnp.abs(state.high - state.low) <= tol * (1.0 + jnp.abs(x)) * 10.0
-    return Root(x, bracketed & (narrow | (jnp.abs(f(x, args)) <= tol)))
+    # Both ends in one call, and every step in one loop: f may be a whole waterfall, and each place
+    # that calls it is compiled anew. jaxopt's own run would call it in five places.
+    ends = jax.vmap(lambda x: f(x, args))(jnp.asarray([low, high], float))
+    rising, falling = (ends[0] <= 0) & (ends[1] >= 0), (ends[0] >= 0) & (ends[1] <= 0)
+
+    def optimality(x, both):
+        return f(x, both[0])
+
+    def search(_, both):
+        solver = jaxopt.Bisection(optimality, low, high, check_bracket=False)
+        blank = jaxopt.Bisection(lambda x: x, -1.0, 1.0, check_bracket=False).init_state()
+        start = blank._replace(low=jnp.asarray(low, float), high=jnp.asarray(high, float),
+                               sign=jnp.where(both[1], 1, -1))
+        end = jax.lax.while_loop(
+            lambda s: (s.error > tol) & (s.iter_num < max_steps),
+            lambda s: solver.update(None, s, both).state, start)
+        return 0.5 * (end.low + end.high), (end.high - end.low, end.error)
+
+    x, (width, error) = custom_root(optimality, has_aux=True)(search)(None, (args, rising))
+    narrow = jnp.abs(width) <= tol * (1.0 + jnp.abs(x)) * 10.0
+    return Root(x, (rising | falling) & (narrow | (error <= tol)))

@@ -1,0 +1,67 @@
+"""First-loss CDR of every class: how high a constant default rate it survives.
+
+The pool runs under assumption vectors (cash.vectors) in place of the simulation, then through the
+deal's waterfall; all classes are searched in one batch.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from clo_gen.cash import new_collateral, vectors
+from clo_gen.deal.waterfall import run_waterfall
+from clo_gen.pipeline import Inputs, Setup
+from clo_gen.records import Vectors
+from clo_gen.risk.break_even import first_loss_cdr
+
+
+def under_vectors(inputs: Inputs, assumed: Vectors, *, setup: Setup):
+    """TrancheCash of the pool and deal under `assumed` vectors, the indices on their forward curve
+    or, where they follow a macro series, at their value on the cut-off date.
+
+    Collateral bought with principal defaults and prepays at the same rates.
+    """
+    i = inputs
+    columns = setup.index_columns
+    index = jnp.stack([i.curves[1:, n] if c < 0 else jnp.full(i.curves.shape[0] - 1,
+                                                              i.history[-1, c])
+                       for n, c in enumerate(columns)], axis=1)
+    collections = vectors.collections(i.tape, i.schedule, assumed, i.deal, index,
+                                      space=setup.space, lag=setup.recovery_lag)
+    fixings = jnp.concatenate([index[:1], index])[i.calendar.reset_month + 1, setup.note_index]
+    new = None
+    if i.purchases is not None:
+        one_state = i.purchases.replace(mix=jnp.ones(1))
+        last = i.calendar.last_month
+        new = new_collateral.from_rates(one_state, assumed.cdr[last], assumed.cpr[last], fixings,
+                                        i.calendar)
+    return run_waterfall(i.deal, setup.waterfall, collections, fixings, 0.0, calendar=i.calendar,
+                         new=new)
+
+
+def flat_vectors(inputs: Inputs, cdr, cpr, severity):
+    """Vectors at constant yearly rates; months count as 30/360."""
+    months = inputs.schedule.opening.shape[0]
+    ones = jnp.ones(months)
+    return Vectors(years=ones / 12.0, cdr=cdr * ones, cpr=cpr * ones, severity=severity * ones,
+                   default_at_maturity=jnp.zeros(()))
+
+
+def first_loss_cdrs(inputs: Inputs, cpr, severity, *, setup: Setup):
+    """risk.break_even.BreakEven over the K-1 debt classes at constant `cpr` and `severity`: a class
+    is hit once principal or deferred interest is unpaid at maturity."""
+    # The inputs stay outside the solver's arguments: what loans pay is summed once for all.
+    def unpaid(cdr, args):
+        cpr, severity = args
+        cash = under_vectors(inputs, flat_vectors(inputs, cdr, cpr, severity), setup=setup)
+        left = (cash.balance[-1] + cash.unpaid[-1])[:-1]
+        return left / jnp.where(inputs.deal.balance[:-1] > 0, inputs.deal.balance[:-1], 1.0)
+
+    return first_loss_cdr(unpaid, (jnp.asarray(cpr, float), jnp.asarray(severity, float)))
+
+
+def compile_batch(setup: Setup):
+    """Compiled (inputs, cpr [N], severity [N]) -> BreakEven [N, K-1]: all searches in one batch."""
+    def batch(inputs, cpr, severity):
+        return jax.vmap(lambda c, s: first_loss_cdrs(inputs, c, s, setup=setup))(cpr, severity)
+
+    return jax.jit(batch)

@@ -1,0 +1,5 @@
+"""A deal in words."""
+
+from clo_gen.explain.deal import explain_deal
+
+__all__ = ["explain_deal"]

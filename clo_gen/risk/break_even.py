@@ -1,0 +1,45 @@
+"""First-loss CDR: how many defaults a class survives."""
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from clo_gen.solve.root import bisect
+
+
+@struct.dataclass
+class BreakEven:
+    """Per class [K]. Where a flag stands, `cdr` is that end of the range and converged."""
+
+    cdr: jax.Array  # largest default rate, per year, at which the class is paid in full
+    converged: jax.Array  # bool
+    never_lost: jax.Array  # bool: paid in full even at `high`
+    always_lost: jax.Array  # bool: not paid in full even at no defaults
+
+
+def first_loss_cdr(unpaid, args, *, high=1.0, tolerance=1e-5, max_steps=26):
+    """BreakEven of all classes in one batch, by bisection on [0, high].
+
+    unpaid(cdr, args) -> [K] is a pure function: the share of each class unpaid at the end, rising
+    with cdr; each step runs it once per class. Up to `tolerance` a class counts as paid. The
+    gradient in args is that of the default rate at which `tolerance` is unpaid; it is 0 where a
+    flag stands.
+    """
+    at_zero, at_high = jax.vmap(lambda cdr: unpaid(cdr, args))(jnp.asarray([0.0, high], float))
+    always, never = at_zero > tolerance, at_high <= tolerance
+
+    def excess(cdr, args):
+        one_class, args = args
+        return unpaid(cdr, args) @ one_class - tolerance
+
+    def solve(one_class, flagged):
+        # Flat where a flag stands: its 0 / 0 gradient is kept away from args.
+        own = jax.tree.map(lambda x: jnp.where(flagged, jax.lax.stop_gradient(x), x), args)
+        # tol below `tolerance`: the flat part left of the break-even must not pass for a root.
+        return bisect(excess, (one_class, own), 0.0, high, tol=0.1 * tolerance,
+                      max_steps=max_steps)
+
+    flagged = always | never
+    root = jax.vmap(solve)(jnp.eye(at_zero.shape[0], dtype=at_zero.dtype), flagged)
+    cdr = jnp.where(always, 0.0, jnp.where(never, high, root.x))
+    return BreakEven(cdr, root.converged | flagged, never, always)
