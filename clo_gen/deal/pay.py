@@ -6,39 +6,11 @@ Cash only moves from an account to a claim or to another account.
 
 import jax
 import jax.numpy as jnp
-from flax import struct
 
-from clo_gen.deal import coverage, reinvestment, steps
-from clo_gen.deal.claims import ACCOUNTS, account_number, claims_of_step, tests_of_step
-from clo_gen.deal.dates import Date
-from clo_gen.numerics import gate, greater, lesser, occurs, safe_ratio
-from clo_gen.records import Deal, NewCollateral
-
-
-@struct.dataclass
-class Ledger:
-    """What is owed and held as the steps of a date are paid."""
-
-    owed: tuple  # C scalars, by claims.Claims
-    cash: tuple  # A scalars, by account
-    ratio: tuple  # Q scalars: each test when first made; None before
-    cure: tuple  # Q scalars: repaid or diverted for the test
-
-
-@struct.dataclass
-class Today:
-    """What a date's steps read: fixed once its cash and events are known."""
-
-    date: Date
-    deal: Deal
-    new: NewCollateral | None
-    billed: tuple  # C scalars
-    collateral: coverage.Collateral  # of the whole deal, bought collateral included
-    adjusted: jax.Array  # [] its adjusted par, before principal cash and today's purchases
-    interest: jax.Array  # [] interest proceeds, for the IC tests
-    target: jax.Array  # [A] of reserves, each list's share; 0 for other accounts
-    allowance: jax.Array  # [] unscheduled principal that may be reinvested after the period
-    temperature: jax.Array  # []
+from clo_gen.deal import steps
+from clo_gen.deal.claims import account_number, claims_of_step, tests_of_step
+from clo_gen.deal.limits import Ledger, Today, limit_of, senior_fees
+from clo_gen.numerics import greater, lesser, safe_ratio
 
 
 def _put(values, place, value):
@@ -70,96 +42,9 @@ def _pay(ledger: Ledger, groups, account, limit, claims):
     return ledger.replace(owed=tuple(owed), cash=cash), paid
 
 
-def _numerator(ledger, today: Today, claims):
-    """OC numerator as the cash and the purchases of the date stand."""
-    adjusted = today.adjusted + sum(ledger.cash[1 :: claims.accounts_of_list])
-    if today.new is not None:
-        bought = (today.billed[claims.purchase] - ledger.owed[claims.purchase]) / today.new.price
-        haircut = reinvestment.purchase_haircut(today.new, today.deal.discount_threshold)
-        adjusted = adjusted + bought * (1.0 - haircut)
-    return adjusted
-
-
-def _interest_due(ledger, today: Today, notes, claims, deferrable):
-    """Interest due today on what is still outstanding of `notes`, with what those that may not
-    defer missed before; interest deferred before is debt in the OC test instead."""
-    due = 0.0
-    for k in notes:
-        opening = today.billed[claims.principal(k)]
-        outstanding = safe_ratio(ledger.owed[claims.principal(k)], opening, 0.0)
-        due = due + today.billed[claims.interest(k)] * outstanding
-        due = due if deferrable[k] else due + today.billed[claims.unpaid(k)]
-    return due
-
-
-def _test(q, ledger, today: Today, claims, waterfall, senior):
-    """(ratio, adjusted par, debt, note balance) of test q, with the claims as they stand."""
-    test = waterfall.tests[q]
-    notes = sum(ledger.owed[claims.principal(k)] for k in test.notes)
-    debt = notes + sum(ledger.owed[claims.unpaid(k)] for k in test.notes)
-    adjusted = _numerator(ledger, today, claims)
-    if test.kind == "oc":
-        return coverage.oc_ratio(adjusted, debt), adjusted, debt, notes
-    fees = sum(today.billed[c] - ledger.owed[c] for c in senior)
-    due = _interest_due(ledger, today, test.notes, claims, waterfall.deferrable)
-    return coverage.ic_ratio(today.interest - fees, due), adjusted, debt, notes
-
-
-def _required(q, step, measured, today: Today, waterfall):
-    """What restores test q: par to buy, or notes to repay from the step's account."""
-    ratio, adjusted, debt, notes = measured
-    trigger = today.deal.trigger[q]
-    if isinstance(step, steps.Divert) and step.to is not None:
-        return coverage.diversion_need(adjusted, debt, trigger)
-    if waterfall.tests[q].kind == "ic":
-        return coverage.ic_cure(ratio, notes, trigger)
-    if step.account == "principal":
-        return coverage.oc_cure_from_principal(adjusted, debt, trigger)
-    return coverage.oc_cure(adjusted, debt, trigger)
-
-
-def _fails(step, ratio, trigger, temperature):
-    """Weight of a failed test. A ratio just cured stands on its trigger, where a sigmoid would see
-    half a failure at any temperature; purchases that follow a cure count its shortfall instead."""
-    if isinstance(step, steps.Reinvest):
-        return occurs(trigger - ratio, temperature)
-    return 1.0 - gate(ratio, trigger, temperature)
-
-
-def _limit(step, ledger, today: Today, account, claims, waterfall, senior):
-    """(what the step may spend, {test: (ratio, what it alone would take)})."""
-    cash, deal = ledger.cash[account], today.deal
-    match step:
-        case steps.PayIncentive():
-            return deal.incentive * cash, {}
-        case steps.ReleaseReserve():
-            return greater(cash - today.target[account], 0.0), {}
-        case steps.FundReserve(reserve=r):
-            to = account - account % claims.accounts_of_list + len(ACCOUNTS) + r
-            return lesser(cash, greater(today.target[to] - ledger.cash[to], 0.0)), {}
-        case steps.Divert(diversion=v):
-            cash = deal.diversion[v] * today.date.diverting[v] * cash
-    tests, passed = {}, 1.0
-    for q in tests_of_step(step):
-        measured = _test(q, ledger, today, claims, waterfall, senior.get(q, ()))
-        failed = _fails(step, measured[0], deal.trigger[q], today.temperature)
-        required = _required(q, step, measured, today, waterfall)
-        tests[q] = measured[0], failed * lesser(cash, required)
-        passed = passed * (1.0 - failed)
-    if isinstance(step, steps.Reinvest):
-        if today.new is None:
-            return jnp.zeros_like(cash), tests
-        return passed * lesser(cash, today.date.reinvesting * cash + today.allowance), tests
-    if not tests:
-        return cash, {}
-    limit = tests[tests_of_step(step)[0]][1]
-    for _, take in list(tests.values())[1:]:
-        limit = greater(limit, take)
-    return limit, tests
-
-
 def pay_step(step, ledger, measured, which, claims, waterfall):
-    """The Ledger after one step of list number `which`; `measured` is what `_limit` returned."""
+    """The Ledger after one step of list number `which`; `measured` is what
+    limits.limit_of returned."""
     groups = claims_of_step(step, claims, waterfall, which)
     account = account_number(waterfall, which, step.account)
     limit, tests = measured
@@ -177,18 +62,6 @@ def pay_step(step, ledger, measured, which, claims, waterfall):
             cure = _put(ledger.cure, q, ledger.cure[q] + binding * paid)
             ledger = ledger.replace(cure=cure)
     return ledger
-
-
-def senior_fees(waterfall, claims):
-    """{test: fee claims that are paid, in order of the ordinary list, before it is first made}."""
-    seen, out = [], {}
-    for step in waterfall.steps:
-        for q in tests_of_step(step):
-            out.setdefault(q, tuple(seen))
-        if isinstance(step, steps.PayFee | steps.PayHedge):
-            wanted = [c for g in claims_of_step(step, claims, waterfall, 0) for c in g]
-            seen += [c for c in wanted if c not in seen]
-    return out
 
 
 def _segments(listed, length=6):
@@ -230,19 +103,19 @@ def _pay_segment(segment, ledger, today: Today, which, claims, waterfall, senior
     none, tests, measured = jnp.zeros_like(ledger.cash[0]), tests_of_step(segment[0]), None
     owed, cash = _touched(segment, which, claims, waterfall)
 
-    def limit_of(step, ledger):
+    def limit(step, ledger):
         account = account_number(waterfall, which, step.account)
-        return _limit(step, ledger, today, account, claims, waterfall, senior)
+        return limit_of(step, ledger, today, account, claims, waterfall, senior)
 
     if tests:  # what was measured is kept, as every payment of the step reads it
-        measured = in_branch(runs, lambda: limit_of(segment[0], ledger),
+        measured = in_branch(runs, lambda: limit(segment[0], ledger),
                              (none, {q: (none, none) for q in tests}))
 
     def pay():
         after = ledger
         for step in segment:
-            limit = limit_of(step, after) if measured is None else measured
-            after = pay_step(step, after, limit, which, claims, waterfall)
+            allowed = limit(step, after) if measured is None else measured
+            after = pay_step(step, after, allowed, which, claims, waterfall)
         return ([after.owed[c] for c in owed], [after.cash[a] for a in cash],
                 [after.ratio[q] for q in tests], [after.cure[q] for q in tests])
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from clo_gen.numerics import safe_ratio
+from clo_gen.numerics import greater, lesser, safe_ratio
 from clo_gen.records import NewCollateral
 
 
@@ -101,3 +101,22 @@ def buy(new: NewCollateral, stock: Bought, spent, alive, p):
 def purchase_haircut(new: NewCollateral, threshold):
     """Par less carrying value of a unit bought: a discount obligation counts at its price."""
     return jnp.where(new.price < threshold, 1.0 - new.price, 0.0)
+
+
+def whole_collateral(own, stock, alive, deal, new):
+    """Collateral of the part of the deal that is not called, bought collateral included."""
+    c = own
+    if new is not None:
+        par, ccc = stock.par.sum(), stock.par @ new.is_ccc
+        worth = lesser(new.recovery_rate, deal.defaulted_price)
+        haircut = purchase_haircut(new, deal.discount_threshold)
+        # No CCC loan is worth more than those bought at par, so they are in the last bucket.
+        c = c.replace(
+            performing=c.performing + par,
+            defaulted=c.defaulted + stock.outstanding,
+            defaulted_value=c.defaulted_value + stock.outstanding * worth,
+            carrying_haircut=c.carrying_haircut + par * haircut,
+            ccc_par=c.ccc_par.at[:, -1].add(ccc),
+            ccc_value=c.ccc_value.at[:, -1].add(
+                ccc * (1.0 - greater(1.0 - deal.ccc_price - haircut, 0.0))))
+    return jax.tree.map(lambda x: alive * x, c)

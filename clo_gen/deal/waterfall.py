@@ -7,100 +7,23 @@ Reference: indenture, Priority of Payments; methodology, Level 4.
 
 import jax
 import jax.numpy as jnp
-from flax import struct
 
 from clo_gen.deal import coverage, events, reinvestment
 from clo_gen.deal.claims import ACCELERATED, ACCOUNTS, LISTS, claims_of
 from clo_gen.deal.dates import dates_of
-from clo_gen.deal.pay import Ledger, Today, in_branch, pay_list
+from clo_gen.deal.limits import Ledger, Today
+from clo_gen.deal.pay import in_branch, pay_list
+from clo_gen.deal.standing import (
+    Standing,
+    accrued_fees,
+    at_closing,
+    bill,
+    targets,
+    with_hedges,
+)
 from clo_gen.deal.steps import Waterfall
 from clo_gen.numerics import greater, lesser, scalars
 from clo_gen.records import Calendar, Collections, Deal, NewCollateral, TrancheCash
-
-
-@struct.dataclass
-class Standing:
-    """What the deal remembers between payment dates."""
-
-    balance: jax.Array  # [K]
-    unpaid: jax.Array  # [K] deferred or missed interest
-    fee_unpaid: jax.Array  # [F + H]
-    fee_used: jax.Array  # [F + H] paid under the cap in this deal year
-    hurdle: jax.Array  # [] what equity still needs to reach its hurdle IRR; negative beyond it
-    call_need: jax.Array  # [] the same for the IRR at which equity calls the deal
-    accounts: jax.Array  # [2 + R] cash held: interest, principal, reserves
-    alive: jax.Array  # [] share of the deal not called
-    accelerated: jax.Array  # [] weight of an event of default so far
-    bought: reinvestment.Bought | None
-
-
-def _start(deal: Deal, new):
-    """Standing at closing."""
-    dtype = deal.balance.dtype
-    one, fees = jnp.ones((), dtype), _with_hedges(deal, jnp.zeros_like(deal.fee_rate))
-    reserves = jnp.zeros(0, dtype) if deal.reserves is None else deal.reserves.initial
-    cost = deal.balance[-1] * deal.equity_price
-    return Standing(
-        balance=deal.balance, unpaid=jnp.zeros_like(deal.balance), fee_unpaid=fees, fee_used=fees,
-        hurdle=cost, call_need=cost,
-        accounts=jnp.concatenate([jnp.zeros(len(ACCOUNTS), dtype), reserves]),
-        alive=one, accelerated=0.0 * one,
-        bought=None if new is None else reinvestment.nothing_bought(new),
-    )
-
-
-def _with_hedges(deal, of_fees, hedges=0.0):
-    """[F] as [F + H], with one number for the hedges."""
-    if deal.hedges is None:
-        return of_fees
-    return jnp.concatenate([of_fees, jnp.full_like(deal.hedges.rate, hedges)])
-
-
-def _targets(deal, balance, collateral, date):
-    """[2 + R]: targets of the accounts; nothing is held back on the last date."""
-    none, r = jnp.zeros(len(ACCOUNTS), balance.dtype), deal.reserves
-    if r is None:
-        return none
-    wanted = r.amount + r.rate * collateral.performing + r.of_notes @ balance
-    return jnp.concatenate([none, (1.0 - date.is_last) * wanted])
-
-
-def _bill(s, deal, date, fee, cash):
-    """All claims [C] at the start of a date; `fee` [F + H] accrued in the period."""
-    interest = (s.balance + s.unpaid) * date.rate * date.note_fraction
-    fee = fee + s.fee_unpaid * (1.0 + _with_hedges(deal, deal.fee_interest * date.fee_fraction))
-    used = s.fee_used * (1.0 - date.new_year)
-    capped = lesser(fee, greater(_with_hedges(deal, deal.fee_cap) - used, 0.0))
-    everything = cash.sum()  # what residual claims and transfers ask for
-    hurdle = greater(s.hurdle * date.growth, 0.0)
-    rest = jnp.stack([hurdle] + [everything] * (3 + cash.shape[0]))
-    return jnp.concatenate([interest, s.unpaid, s.balance, capped, fee - capped, rest])
-
-
-def _accrued_fees(deal, date, opening, closing):
-    """Fees and hedge payments [F + H] of the period."""
-    basis = opening * (1.0 - deal.fee_closing) + closing * deal.fee_closing
-    fee = (deal.fee_rate * basis + deal.fee_amount) * date.fee_fraction
-    return jnp.concatenate([fee, date.hedge_due])
-
-
-def _whole_collateral(date, stock, alive, deal, new):
-    """Collateral of the part of the deal that is not called, bought collateral included."""
-    c = date.collateral
-    if new is not None:
-        par, ccc = stock.par.sum(), stock.par @ new.is_ccc
-        worth = lesser(new.recovery_rate, deal.defaulted_price)
-        haircut = reinvestment.purchase_haircut(new, deal.discount_threshold)
-        # No CCC loan is worth more than those bought at par, so they are in the last bucket.
-        c = c.replace(
-            performing=c.performing + par,
-            defaulted=c.defaulted + stock.outstanding,
-            defaulted_value=c.defaulted_value + stock.outstanding * worth,
-            carrying_haircut=c.carrying_haircut + par * haircut,
-            ccc_par=c.ccc_par.at[:, -1].add(ccc),
-            ccc_value=c.ccc_value.at[:, -1].add(
-                ccc * (1.0 - greater(1.0 - deal.ccc_price - haircut, 0.0))))
-    return jax.tree.map(lambda x: alive * x, c)
 
 
 def _events(s, deal, date, collateral, cash, fee, temperature):
@@ -131,11 +54,11 @@ def _pay_date(s, xs, deal, waterfall, new, temperature):
         opening = opening + s.bought.par.sum()
         stock, received = reinvestment.live_a_period(new, s.bought, period, p)
         closing = closing + stock.par.sum()
-    collateral = _whole_collateral(date, stock, s.alive, deal, new)
+    collateral = reinvestment.whole_collateral(date.collateral, stock, s.alive, deal, new)
     interest = s.alive * (date.interest + received.interest + date.hedge_in)
     principal = s.alive * (date.principal + received.principal)
     cash = s.accounts.at[: len(ACCOUNTS)].add(jnp.stack([interest, principal]))
-    fee = s.alive * _accrued_fees(deal, date, opening, closing)
+    fee = s.alive * accrued_fees(deal, date, opening, closing)
     called, accelerated, later, sold = _events(s, deal, date, collateral, cash[: len(ACCOUNTS)],
                                                fee, temperature)
     ordinary = (1.0 - called) * (1.0 - accelerated)
@@ -145,12 +68,12 @@ def _pay_date(s, xs, deal, waterfall, new, temperature):
     else:
         called_too = called
     weight = jnp.stack([ordinary, apart, called_too])[:, None]
-    target = (weight * _targets(deal, s.balance, collateral, date)).ravel()
+    target = (weight * targets(deal, s.balance, collateral, date)).ravel()
     cash = (weight * cash).at[-1, 1].add(sold).ravel()
     if deal.call is not None:  # hedge payments accrue on a call date whatever the fees do
         accrual = 1.0 - called * (1.0 - deal.call.fee_accrual)
-        fee = fee * _with_hedges(deal, accrual * jnp.ones_like(deal.fee_rate), 1.0)
-    billed = _bill(s, deal, date, fee, cash)
+        fee = fee * with_hedges(deal, accrual * jnp.ones_like(deal.fee_rate), 1.0)
+    billed = bill(s, deal, date, fee, cash)
     unscheduled = s.alive * (date.unscheduled + received.prepayment)
     today = Today(
         date=date, deal=deal, new=new, billed=_apart(billed, p),
@@ -210,7 +133,7 @@ def _close(s, today: Today, billed, owed, cash, claims, called, later):
     return Standing(
         balance=owed[2 * k: 3 * k],
         unpaid=unpaid,
-        fee_unpaid=(owed[fee] + owed[capped]) * _with_hedges(deal, deal.fee_carried, 1.0),
+        fee_unpaid=(owed[fee] + owed[capped]) * with_hedges(deal, deal.fee_carried, 1.0),
         fee_used=s.fee_used * (1.0 - date.new_year) + paid[capped],
         hurdle=s.hurdle * date.growth - equity,
         call_need=s.call_need * date.call_growth - equity,
@@ -257,7 +180,7 @@ def run_waterfall(deal: Deal, waterfall: Waterfall, collections: Collections, in
 
     # Reverse mode keeps one Standing a date and pays the date again: far less memory.
     one_date = jax.checkpoint(one_date, prevent_cse=False)
-    return jax.lax.scan(one_date, _start(deal, new),
+    return jax.lax.scan(one_date, at_closing(deal, new),
                         (jnp.arange(index.shape[0]), dates, periods))[1]
 
 

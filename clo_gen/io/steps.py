@@ -172,6 +172,24 @@ def check_order_of_payments(names: Names, lists, deferrable, problems):
     for name, listed in lists.items():
         if listed:
             _check_end(name, listed, problems)
+    for name, listed in ({"interest and principal": ordinary} | {
+            n: lists[n] for n in ("accelerated", "call")}).items():
+        if listed:
+            _check_transfers(name, listed, names.reserves, problems)
+
+
+def _check_transfers(name, listed, reserves, problems):
+    """Cash moved to an account must still find a step that empties it; so must every reserve."""
+    empties = steps.PayEquity | steps.MoveAll | steps.ReleaseReserve
+    for i, step in enumerate(listed):
+        to = getattr(step, "to", None)
+        if to and to not in reserves and not any(
+                s.account == to and isinstance(s, empties) for s in listed[i + 1:]):
+            problems.say(f"waterfall, {name}: cash moves from {step.account} to {to} after the "
+                         "last step that pays out all of it")
+    for reserve in reserves:
+        if not any(s.account == reserve and isinstance(s, empties) for s in listed):
+            problems.say(f"waterfall, {name}: no step releases the reserve {reserve}")
 
 
 def _check_end(name, listed, problems):
