@@ -18,7 +18,8 @@ def under_vectors(inputs: Inputs, assumed: Vectors, *, setup: Setup):
     """TrancheCash of the pool and deal under `assumed` vectors, the indices on their forward curve
     or, where they follow a macro series, at their value on the cut-off date.
 
-    Collateral bought with principal defaults and prepays at the same rates.
+    Collateral bought with principal defaults, prepays and loses at the rates of the last month of
+    each payment period.
     """
     i = inputs
     columns = setup.index_columns
@@ -30,8 +31,9 @@ def under_vectors(inputs: Inputs, assumed: Vectors, *, setup: Setup):
     fixings = jnp.concatenate([index[:1], index])[i.calendar.reset_month + 1, setup.note_index]
     new = None
     if i.purchases is not None:
-        one_state = i.purchases.replace(mix=jnp.ones(1))
         last = i.calendar.last_month
+        one_state = i.purchases.replace(mix=jnp.ones(1),
+                                        recovery_rate=1.0 - assumed.severity[last].mean())
         new = new_collateral.from_rates(one_state, assumed.cdr[last], assumed.cpr[last], fixings,
                                         i.calendar)
     return run_waterfall(i.deal, setup.waterfall, collections, fixings, 0.0, calendar=i.calendar,

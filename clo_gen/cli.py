@@ -205,7 +205,11 @@ def _print(text):
 
 def _show(file):
     from clo_gen.io.deal import read_deal
+    from clo_gen.io.problems import InputError
     from clo_gen.io.standard import as_toml
+
+    if file.suffix == ".json":
+        raise InputError(f"{file}: --show writes out the lists of a deal file (.toml)")
 
     _print(as_toml(read_deal(file).lists))
 
@@ -260,7 +264,7 @@ def _print_distribution(d):
                   title=f"{terms.name}: {len(d.collections.pay_dates)} payments, "
                         f"{terms.currency} {par / 1e6:,.1f}m par, priced at {d.rate:.2%}")
     table.add_column("")
-    for name in ("balance", "interest", "principal", "unpaid", "WAL", "price", "IRR"):
+    for name in ("balance", "interest", "principal", "unpaid", "WAL, y", "price, %", "IRR"):
         table.add_column(name, justify="right")
     million = lambda x: f"{float(x) * par / 1e6:,.2f}"  # noqa: E731
 
@@ -280,9 +284,23 @@ def _print_distribution(d):
     if c.incentive.any():
         table.add_row("incentive fee", "", million(c.incentive.sum()))
     Console().print(table)
-    for text in d.notes:
+    for text in (*_happened(d), *d.notes):
         _print(text)
     _print(f"in millions; cash in = cash out to {d.conservation_error:.1e} of par")
+
+
+def _happened(d):
+    """What an analyst asks first: failed tests, a call, acceleration."""
+    dates, c = d.collections.pay_dates, d.cash
+    for q, name in enumerate(d.deal.tests):
+        failed = (c.ratio[:, q] > 0) & (c.ratio[:, q] < float(d.deal.deal.trigger[q]) * (1 - 1e-12))
+        if failed.any():
+            yield (f"{name} failed on {failed.sum()} of {len(dates)} dates, first "
+                   f"{dates[failed.argmax()]}; repaid or diverted "
+                   f"{float(c.cure[:, q].sum()) * d.deal.par / 1e6:,.2f}")
+    for what, weight in (("called", c.called), ("accelerated", c.accelerated)):
+        if (weight > 0.5).any():
+            yield f"{what} on {dates[(weight > 0.5).argmax()]}"
 
 
 def _break_even(config_path, overrides, cpr, severity, out):

@@ -78,7 +78,8 @@ class PathResult:
     collections: Collections
     cash: TrancheCash
     tranches: TrancheMetrics
-    loss: jax.Array  # [] lifetime loss, share of initial par; recoveries after the end are lost
+    loss: jax.Array  # [] lifetime loss of the initial pool, share of its par; recoveries after
+    # the end are lost
     conservation_error: jax.Array  # [] cash in less cash out, share of initial par
 
 
@@ -166,7 +167,8 @@ def distribute(inputs, collections, transitions, index, temperature, *, setup):
 def simulate(params, inputs, scenario, key, temperature, *, setup):
     """PathResult of one path; differentiable in `params` and `inputs` in `expected` mode.
 
-    `key` is the path's own (rng.path_key); `temperature` [] softens the coverage tests, 0 is hard.
+    `key` is the path's own (rng.path_key); `temperature` [] softens tests, calls and events of
+    default, 0 is hard.
     """
     i = inputs
     path = setup.macro_sample(params.macro, key, i.history, scenario, setup.series)

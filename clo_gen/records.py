@@ -138,13 +138,15 @@ class EventOfDefault:
 
     covers: jax.Array  # [K] 1 for the classes in the denominator
     trigger: jax.Array  # [] par (without CCC haircut) over those classes
-    on_missed_interest: jax.Array  # [K] 1 where unpaid interest of the class is one too
-    same_date: jax.Array  # [] 1: the breach rules its own payment date; 0: the next one
+    on_missed_interest: jax.Array  # [K] 1 where unpaid interest of the class is one too; it is
+    # known only once the date is paid, so it always rules from the next one
+    same_date: jax.Array  # [] 1: a par breach rules its own payment date; 0: the next one
 
 
 @struct.dataclass
 class Hedges:
-    """Interest-rate swaps and caps: what they pay goes to interest proceeds."""
+    """Interest-rate swaps and caps: what they pay goes to interest proceeds. Both legs accrue
+    ACT/365 from payment date to payment date."""
 
     notional: jax.Array  # [P, H] share of initial par
     rate: jax.Array  # [H] fixed leg of a swap, strike of a cap
@@ -201,14 +203,16 @@ class Deal:
 
 @struct.dataclass
 class Calendar:
-    """Dates as year fractions, computed on the host by io.dates."""
+    """Dates as year fractions, computed on the host by io.payment_calendar."""
 
     month_fraction: jax.Array  # [B, T] of each collection month, by day count (io.dates.DAY_COUNTS)
     period: jax.Array  # [T] int, the payment date that receives month t's collections
     last_month: jax.Array  # [P] int, last collection month of each payment date
     reset_month: jax.Array  # [P] int, month that fixes the notes' index; -1: the cut-off
     note_fraction: jax.Array  # [P, K] accrual of each class
-    fee_fraction: jax.Array  # [P, F]
+    fee_fraction: jax.Array  # [P, F] accrual of each fee; 1 for fees per payment
+    carried_fraction: jax.Array  # [P, F] for the interest on unpaid fees
+    is_last: jax.Array  # [P] 1 at maturity: reserves hold nothing back
     years: jax.Array  # [P] ACT/365 from closing
     new_year: jax.Array  # [P] 1 where a deal year starts (yearly fee caps refill)
     refinanced: jax.Array  # [P, K] 1 in periods after the class was refinanced

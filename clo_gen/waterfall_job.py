@@ -40,6 +40,8 @@ def distribute(path, collections=None, *, rate=0.07):
     Raises InputError for any bad file or combination.
     """
     path = pathlib.Path(path)
+    if path.suffix not in (".json", ".toml"):
+        raise InputError(f"{path}: want a deal (.toml) or a deal with its collections (.json)")
     if path.suffix == ".json":
         if collections is not None:
             raise InputError(f"--collections {collections}: {path.name} has its own collections")
@@ -64,6 +66,11 @@ def _matched(deal, loaded, problems):
     if len(loaded.pay_dates) > len(deal.payment_dates):
         problems.say(f"{len(loaded.pay_dates)} rows; want at most the {len(deal.payment_dates)} "
                      "payment dates of the deal")
+    c = loaded.collections
+    opening = float(c.performing[0] + c.scheduled_principal[0] + c.prepayment[0] + c.default[0])
+    if abs(opening - 1.0) > 0.02:
+        problems.say(f"row 2: the pool opens with {opening:.1%} of the deal's target_par of "
+                     f"{deal.par:,.0f}; want the pool of this deal")
     if loaded.index is None and (any(n.spread_bps is not None for n in deal.terms.notes)
                                  or deal.terms.reinvestment or deal.terms.hedges):
         problems.say(f"column index: missing; want the {deal.terms.index} fixing of each period, "
@@ -87,15 +94,28 @@ def _distribute(deal, loaded, rate):
         deal.deal, loaded.collections, index, deal.calendar, buys))
     named = {name: {key: float(x[k]) for key, x in numbers.items()}
              for k, name in enumerate(deal.classes)}
+    if _is_cut_short(deal, loaded, cash):
+        unknown = dict.fromkeys(("pv", "price", "wal_years", "duration", "modified_duration",
+                                 "irr"), np.nan)
+        for n in named.values():
+            n.update(unknown if n["principal_unpaid"] > PAID_OFF else {})
     return Distribution(deal, loaded, cash, named, float(error), rate, (*loaded.notes,
-                                                                       *_notes(deal, loaded)))
+                                                                       *_notes(deal, loaded, cash)))
 
 
-def _notes(deal, loaded):
-    last = loaded.pay_dates[-1]
-    if last < deal.terms.maturity:
-        yield (f"the collections end on {last}, before maturity {deal.terms.maturity}: what is "
-               "unpaid then may still be paid")
+def _is_cut_short(deal, loaded, cash):
+    """Whether payments are still to come after the last row."""
+    return float(deal.calendar.is_last[-1]) == 0.0 and float(cash.called.sum()) < 1.0
+
+
+def _notes(deal, loaded, cash):
+    last, left = loaded.pay_dates[-1], float(loaded.collections.performing[-1])
+    if _is_cut_short(deal, loaded, cash):
+        yield (f"the collections end on {last}, before the last payment date "
+               f"{deal.terms.maturity}: no price, IRR or WAL for classes still owed money")
+    elif deal.terms.call is None and left > PAID_OFF:
+        yield (f"{left:.2%} of par still performs on the last date and pays nobody: without [call] "
+               "prices it is not sold")
     r = deal.terms.reinvestment
     if r is not None:
         yield (f"reinvested principal is assumed to default at {r.cdr:.1%} and to prepay at "
@@ -148,7 +168,8 @@ def _analytics_json(d):
 
     def of_class(n):
         paid_off = n["principal_unpaid"] < PAID_OFF
-        return {"pv": round(n["pv"] * d.deal.par, 2), "price_pct_of_balance": n["price"] * 100,
+        return {"pv": number(n["pv"] * d.deal.par),
+                "price_pct_of_balance": number(n["price"] * 100),
                 "wal_years": n["wal_years"] if paid_off and not np.isnan(n["wal_years"]) else 0.0,
                 "duration": number(n["duration"]), "accrued": 0}
 

@@ -2,10 +2,13 @@
 
 import functools
 import os
+import pathlib
 import tempfile
 
 import jax
 
+# Most of a test's time is compiling; what is compiled runs a few times only.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 # Graphs that several tests build alike are compiled once, also in the processes that tests start.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="clo_gen_tests_")
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
@@ -17,14 +20,27 @@ import pytest  # noqa: E402
 
 from clo_gen.assemble import assemble  # noqa: E402
 from clo_gen.io.config import read_config  # noqa: E402
+from clo_gen.io.tables import config_path  # noqa: E402
 
 SMALL = ["paths=8", "block=8", "tape.synthetic.obligors=24"]
+FULL = f"deal='{config_path('deals/us_bsl.toml')}'"
+
+
+@functools.cache
+def short_deal():
+    """The quickstart's deal without reinvestment, call and event of default: half to compile."""
+    lines = config_path("deals/us_bsl.toml").read_text().splitlines(keepends=True)
+    events = ("reinvestment =", "call =", "event_of_default =")
+    path = pathlib.Path(tempfile.mkdtemp(prefix="clo_gen_tests_")) / "us_bsl_short.toml"
+    path.write_text("".join(line for line in lines if not line.startswith(events)))
+    return f"deal='{path}'"
 
 
 @functools.cache
 def small_assembly(*overrides):
-    """The quickstart with 24 loans; `overrides` are further key=value texts."""
-    config, folder = read_config(overrides=[*SMALL, *overrides])
+    """The quickstart with 24 loans and a short deal; `overrides` are further key=value texts
+    (FULL: the quickstart's own deal)."""
+    config, folder = read_config(overrides=[*SMALL, short_deal(), *overrides])
     return assemble(config, folder)
 
 

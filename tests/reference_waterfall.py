@@ -39,7 +39,7 @@ class Book(Steps):
                     "fees": [0.0] * len(self.fee_unpaid), "incentive": 0.0, "reinvested": 0.0}
         self._collect()
         self.opened = list(self.balance)
-        self.due = [(b + u) * r * f for b, u, r, f in zip(
+        self.due = [(b + u) * r * f * self.alive for b, u, r, f in zip(
             self.balance, self.unpaid, date["rate"], date["note_fraction"], strict=True)]
         self.billed, self.missed = list(self.due), list(self.unpaid)
         self.target = {n: 0.0 if date["is_last"] else r["amount"] + r["rate"] * self.performing
@@ -155,7 +155,7 @@ class Book(Steps):
     def _bill_fees(self, called, accrued):
         date, fees = self.date, self.deal["fees"]
         for f, fee in enumerate(fees):
-            self.fee_unpaid[f] *= 1 + fee["interest"] * date["fee_fraction"][f]
+            self.fee_unpaid[f] *= 1 + fee["interest"] * date["carried_fraction"][f]
             self.fee_used[f] *= not date["new_year"]
             if called and not self.deal["call"]["fees_accrue"]:
                 accrued[f] = 0.0

@@ -4,13 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import FULL
 
 from clo_gen.break_even import compile_batch, flat_vectors, under_vectors
 
 
 @pytest.mark.slow
 def test_first_loss_cdr_is_where_losses_start(small):
-    a = small()
+    a = small(FULL)
     found = jax.device_get(compile_batch(a.setup)(
         a.inputs, jnp.asarray([0.2, 0.2]), jnp.asarray([0.45, 0.65])))
     assert found.converged.all()
@@ -27,8 +28,9 @@ def test_first_loss_cdr_is_where_losses_start(small):
         assert unpaid(cdr[1, k] - 1e-4)[k] <= 1e-5 < unpaid(cdr[1, k] + 1e-3)[k]
 
 
+@pytest.mark.slow
 def test_cash_under_vectors_is_conserved(small):
-    a = small()
+    a = small(FULL)
     cash = jax.jit(lambda i: under_vectors(i, flat_vectors(i, 0.05, 0.2, 0.5), setup=a.setup))(
         a.inputs)
     assert cash.reinvested.sum() > 0

@@ -46,14 +46,30 @@ def test_rows_become_shares_of_par(tmp_path):
 
 def test_two_agencies_and_an_index(tmp_path):
     rows = [line.split(",") for line in ROWS.splitlines()]
-    more = [["index", "ccc_par", "ccc_par_2", "ccc_value"], ["0.04", "5", "8", "4"],
-            ["-0.01", "5", "8", "4"], ["0.04", "0", "0", "0"]]
+    more = [["index", "ccc_par", "ccc_par_2", "ccc_value", "ccc_value_2"],
+            ["0.04", "5", "8", "4", "5"], ["-0.01", "5", "8", "4", "5"], ["0.04", *"0000"]]
     text = "\n".join(",".join(a + b) for a, b in zip(rows, more, strict=True))
     path = tmp_path / "c.csv"
     path.write_text(text)
     got = read_collections(path, par=100.0, deal=DEAL)
     np.testing.assert_allclose(got.index, [0.04, -0.01, 0.04])
     np.testing.assert_allclose(got.collections.ccc_par[0, :, 0], [0.05, 0.08])
+    np.testing.assert_allclose(got.collections.ccc_value[0, :, 0], [0.04, 0.05])
+
+
+@pytest.mark.parametrize("header,values,message", [
+    ("index", "4.5", r"row 2, index: '4.5'; want a fraction in \[-0.05, 1\]"),
+    ("ccc_par,ccc_value", "5,7", "row 2, ccc_value: 0.070000 of par; want at most ccc_par"),
+    ("ccc_value", "5", "column ccc_par: missing; want it beside ccc_value"),
+    ("ccc_par,ccc_value,ccc_par_2", "5,4,6", "column ccc_value_2: missing"),
+    ("defaulted_value", "50", "want at most defaulted par not yet recovered"),
+])
+def test_values_above_what_they_stand_for_are_refused(tmp_path, header, values, message):
+    lines = ROWS.splitlines()
+    path = tmp_path / "c.csv"
+    path.write_text("\n".join([f"{lines[0]},{header}", *(f"{x},{values}" for x in lines[1:])]))
+    with pytest.raises(InputError, match=message):
+        read_collections(path, par=100.0, deal=DEAL)
 
 
 @pytest.mark.parametrize("changes,message", [

@@ -32,7 +32,8 @@ def assert_same(a, b, exact):
 
 
 @pytest.mark.parametrize("mode", ["markov", "expected"])
-@pytest.mark.parametrize("generator", ["var", "block_bootstrap"])
+@pytest.mark.parametrize("generator", [
+    "var", pytest.param("block_bootstrap", marks=pytest.mark.slow)])
 def test_cash_is_conserved_through_the_graph(mode, generator):
     overrides = (f"mode={mode}", f"macro.generator={generator}")
     for scenario in ("baseline", "severely_adverse"):

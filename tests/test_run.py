@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import SMALL
+from conftest import SMALL, short_deal
 
 from clo_gen.assemble import assemble
 from clo_gen.io.config import read_config
@@ -124,6 +124,7 @@ def clo_gen(*arguments, cwd):
                           text=True, cwd=cwd)
 
 
+@pytest.mark.slow
 def test_command_line_runs_and_refuses(tmp_path):
     settings = [x for s in SMALL if "paths" not in s for x in ("--set", s)]
     done = clo_gen("run", "--paths", "8", "--seed", "5", "--out", "here", *settings, cwd=tmp_path)
@@ -163,17 +164,20 @@ def test_an_edited_deal_is_the_users_own(finished, tmp_path):
     assert finished[0]["data"]["deal"]["kind"] == "real"
 
 
-def test_loans_that_outlive_the_deal_are_refused(tmp_path):
+def test_loans_that_outlive_a_deal_that_cannot_sell_them_are_refused(tmp_path):
     (tmp_path / "tape.csv").write_text(
         "loan_id,current_balance,rate_type,maturity_date,spread_bps,rating\n"
         "a,550000000,float,2040-01-01,300,B\n")
-    config, folder = read_config(overrides=[f"tape={{file='{tmp_path / 'tape.csv'}'}}"])
+    text = config_path("deals/us_bsl.toml").read_text()
+    (tmp_path / "deal.toml").write_text(text.replace("call = {", "# {"))
+    config, folder = read_config(overrides=[f"tape={{file='{tmp_path / 'tape.csv'}'}}",
+                                            f"deal='{tmp_path / 'deal.toml'}'"])
     with pytest.raises(InputError, match=r"row 2 \(a\), maturity_date: '2040-01-01'; want a date"):
         assemble(config, folder)
 
 
 def test_what_a_killed_run_left_is_cleared_and_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
-    config, folder = read_config(overrides=[*SMALL, 'scenarios=["baseline"]'])
+    config, folder = read_config(overrides=[*SMALL, short_deal(), 'scenarios=["baseline"]'])
     left = tmp_path / "out.partial"
     left.mkdir()
     (left / "paths.npz").write_text("half")
@@ -214,6 +218,7 @@ def test_a_users_own_tape_runs(tmp_path):
     (tmp_path / "tape.csv").write_text(
         "loan_id,current_balance,rate_type,maturity_date,spread_bps,rating\n" + rows + "\n")
     config, folder = read_config(overrides=["paths=8", "block=8", 'scenarios=["baseline"]',
+                                            short_deal(),
                                             f"tape={{file='{tmp_path / 'tape.csv'}'}}"])
     summary, _, _ = main_job(config, folder, tmp_path / "out")
     assert summary["data"]["tape"]["kind"] == "user"

@@ -72,7 +72,8 @@ def plain_dates(draw):
     cal, deal = draw["calendar"], draw["deal"]
     x = jax.tree.map(np.asarray, dates_of(deal, cal, draw["collections"], draw["index"]))
     same = ("interest", "principal", "unscheduled", "opening", "rate", "note_fraction", "hedge_in",
-            "fee_fraction", "hedge_due", "new_year", "diverting", "reinvesting", "can_call",
+            "fee_fraction", "carried_fraction", "hedge_due", "new_year", "diverting",
+            "reinvesting", "can_call",
             "after_reinvesting", "call_date", "is_last")
     steps = np.diff(np.asarray(cal.years), prepend=0.0)
     c = x.collateral

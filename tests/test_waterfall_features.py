@@ -90,14 +90,16 @@ def test_a_diversion_takes_its_share_up_to_what_restores_the_ratio(to):
 
 
 def test_what_is_bought_pays_defaults_recovers_and_matures():
-    """10 buy 12.5 par at 80; a year later 10 % default, 20 % of the rest prepay, 8 % interest."""
+    """10 buy 12.5 par at 80; a year later 10 % default, 20 % of the rest prepay, 8 % interest
+    ACT/360."""
     terms = dict(end=DATES[0], term_months=24, price=0.8, spread_bps=500.0, cdr=0.1, cpr=0.2,
                  recovery=0.4, lag_months=12, tests=[])
     got = pay(deal(reinvestment=terms, discount_threshold=0.5), 10, [10, 0, 0, 0], [90] * 4)
     near(got.reinvested, [10, 0, 0, 0])
     near(got.bought, [12.5, 12.5 * 0.72, 0, 0])
-    second = (12.5 - 1.25) * 0.08 + 12.5 * 0.18
-    third = (9 - 0.9) * 0.08 + 9 * 0.18 + 9 * 0.72 + 1.25 * 0.4
+    rate = 0.08 * 365 / 360
+    second = (12.5 - 1.25) * rate + 12.5 * 0.18
+    third = (9 - 0.9) * rate + 9 * 0.18 + 9 * 0.72 + 1.25 * 0.4
     stretch = [0, second, third, 0.9 * 0.4]
     near(got.from_bought, stretch)
 

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from clo_gen.cli import app
-from clo_gen.io.deal import read_deal
+from clo_gen.io.deal import first_periods, read_deal
 from clo_gen.io.problems import InputError
 from clo_gen.io.tables import config_path
 from clo_gen.waterfall_job import as_json, as_table, distribute
@@ -75,9 +75,24 @@ def test_a_deal_with_a_csv_of_collections(tmp_path):
     assert done.conservation_error < 1e-12
     assert done.cash.reinvested.sum() > 0.1  # principal is reinvested, so class A keeps its balance
     np.testing.assert_allclose(done.cash.balance[-1, 0], deal.deal.balance[0])
-    assert any("before maturity" in note for note in done.notes)
+    assert any("collections end on" in note for note in done.notes)
+    assert np.isnan(done.numbers["A-1"]["price"])  # not 10 % of par: payments are still to come
     rate = 0.04 + 0.0135
     np.testing.assert_allclose(done.cash.interest[0, 0], deal.deal.balance[0] * rate * 92 / 360)
+
+
+@pytest.mark.parametrize("name", ["european", "us_bsl"])
+def test_the_first_periods_of_a_deal_are_its_own_dates(name):
+    """Also where payment dates roll off weekends, which the terms' dates do not."""
+    deal = read_deal(config_path(f"deals/{name}.toml"))
+    whole, part = first_periods(deal, len(deal.payment_dates)), first_periods(deal, 5)
+    for field in ("note_fraction", "fee_fraction", "new_year", "refinanced", "reinvesting",
+                  "can_call", "call_date", "is_last", "years"):
+        np.testing.assert_array_equal(getattr(whole.calendar, field),
+                                      getattr(deal.calendar, field))
+        np.testing.assert_array_equal(getattr(part.calendar, field),
+                                      getattr(deal.calendar, field)[:5])
+    assert float(part.calendar.is_last.sum()) == 0.0 < float(deal.calendar.is_last[-1])
 
 
 @pytest.mark.parametrize("change,message", [
@@ -91,6 +106,8 @@ def test_a_deal_with_a_csv_of_collections(tmp_path):
     (lambda f: f.assign(pay_date=["2026-01-16", *f.pay_date[1:]]),
      "row 2, pay_date: '2026-01-16'; want the deal's payment date 2026-01-15"),
     (lambda f: f.iloc[:0], "no rows"),
+    (lambda f: f.assign(**{c: f[c] / 2 for c in ("prepayment", "default", "recovery", "loss",
+                                                 "end_performing")}), "50.0% of the deal's target"),
 ])
 def test_bad_collections_are_explained(tmp_path, change, message):
     frame = rows_of(read_deal(US_BSL), 4).astype({"interest": object})

@@ -59,7 +59,9 @@ def test_nothing_is_negative_overpaid_or_grows(seed):
         balance = np.concatenate([start, k.balance], axis=1)
         np.testing.assert_allclose(balance[:, :-1] - k.principal, k.balance, atol=1e-12)
         unpaid = np.concatenate([0 * start, k.unpaid], axis=1)[:, :-1]
-        due = unpaid + (balance[:, :-1] + unpaid) * k.rate * fraction
+        called = np.cumsum(k.called, axis=1) - k.called  # before the date; nothing accrues after it
+        accrues = (called < 1.0 - 1e-14)[:, :, None]
+        due = unpaid + (balance[:, :-1] + unpaid) * k.rate * fraction * accrues
         np.testing.assert_allclose((due - k.interest)[:, :, :-1], k.unpaid[:, :, :-1], atol=1e-12)
         for weight in (k.called, k.accelerated):
             assert weight.min() >= 0.0 and weight.max() <= 1.0

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from clo_gen.cash.vectors import period_rate
 from clo_gen.records import Calendar, NewCollateral
 
 
@@ -77,10 +78,10 @@ def from_transitions(purchases: Purchases, matrix, index, space, calendar: Calen
 
 def from_rates(purchases: Purchases, cdr, cpr, index, calendar: Calendar):
     """NewCollateral at yearly default and prepayment rates [], with the index [P] of each period;
-    `purchases.mix` has one state."""
+    `purchases.mix` has one state. Interest accrues ACT/360."""
     years = jnp.diff(calendar.years, prepend=0.0)
-    default = (1.0 - (1.0 - cdr) ** years)[:, None]
-    prepay = (1.0 - default) * (1.0 - (1.0 - cpr) ** years)[:, None]
+    default = period_rate(cdr, years)[:, None]
+    prepay = (1.0 - default) * period_rate(cpr, years)[:, None]
     coupon = jnp.maximum(index, purchases.floor) + purchases.spread
-    return _of_periods((1.0 - default - prepay)[:, :, None], default, prepay, coupon * years,
-                       jnp.zeros(1), purchases)
+    return _of_periods((1.0 - default - prepay)[:, :, None], default, prepay,
+                       coupon * years * 365.0 / 360.0, jnp.zeros(1), purchases)

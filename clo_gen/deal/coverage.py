@@ -77,5 +77,9 @@ def ic_ratio(interest, due):
 
 
 def ic_cure(ratio, debt, trigger):
-    """Debt to repay: the share by which the ratio misses the trigger, of the tested debt."""
+    """Debt to repay: the share by which the ratio misses the trigger, of the tested debt.
+
+    The simple form: it restores the ratio when the notes repaid bear the tested debt's mean rate;
+    repaid senior first, at lower coupons, it falls a little short.
+    """
     return greater(1.0 - ratio / trigger, 0.0) * debt

@@ -24,6 +24,7 @@ class Date:
     call_growth: jax.Array  # [] of what equity needs to call
     note_fraction: jax.Array  # [K]
     fee_fraction: jax.Array  # [F]
+    carried_fraction: jax.Array  # [F]
     new_year: jax.Array  # []
     diverting: jax.Array  # [V]
     reinvesting: jax.Array  # []
@@ -74,8 +75,9 @@ def dates_of(deal: Deal, calendar: Calendar, collections: Collections, index):
         opening=opening[first], collateral=jax.tree.map(lambda x: x[last], stock),
         rate=note_rates(deal, index, cal.refinanced), hedge_in=received, hedge_due=due,
         growth=(1.0 + deal.hurdle) ** steps, call_growth=(1.0 + equity_irr) ** steps,
-        note_fraction=cal.note_fraction, fee_fraction=cal.fee_fraction, new_year=cal.new_year,
+        note_fraction=cal.note_fraction, fee_fraction=cal.fee_fraction,
+        carried_fraction=cal.carried_fraction, new_year=cal.new_year,
         diverting=cal.diverting, reinvesting=cal.reinvesting,
         after_reinvesting=cal.after_reinvesting, can_call=cal.can_call, call_date=cal.call_date,
-        is_last=(jnp.arange(count) == count - 1).astype(index.dtype),
+        is_last=cal.is_last,
     )

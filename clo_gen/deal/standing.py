@@ -59,8 +59,9 @@ def targets(deal, balance, collateral, date):
 
 def bill(s, deal, date, fee, cash):
     """All claims [C] at the start of a date; `fee` [F + H] accrued in the period."""
-    interest = (s.balance + s.unpaid) * date.rate * date.note_fraction
-    fee = fee + s.fee_unpaid * (1.0 + with_hedges(deal, deal.fee_interest * date.fee_fraction))
+    accrues = (s.alive > 0).astype(s.balance.dtype)  # nothing does once the deal was called
+    interest = (s.balance + s.unpaid) * date.rate * date.note_fraction * accrues
+    fee = fee + s.fee_unpaid * (1.0 + with_hedges(deal, deal.fee_interest * date.carried_fraction))
     used = s.fee_used * (1.0 - date.new_year)
     capped = lesser(fee, greater(with_hedges(deal, deal.fee_cap) - used, 0.0))
     everything = cash.sum()  # what residual claims and transfers ask for

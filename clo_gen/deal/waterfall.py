@@ -59,8 +59,7 @@ def _pay_date(s, xs, deal, waterfall, new, temperature):
     principal = s.alive * (date.principal + received.principal)
     cash = s.accounts.at[: len(ACCOUNTS)].add(jnp.stack([interest, principal]))
     fee = s.alive * accrued_fees(deal, date, opening, closing)
-    called, accelerated, later, sold = _events(s, deal, date, collateral, cash[: len(ACCOUNTS)],
-                                               fee, temperature)
+    called, accelerated, later, sold = _events(s, deal, date, collateral, cash, fee, temperature)
     ordinary = (1.0 - called) * (1.0 - accelerated)
     apart = (1.0 - called) * accelerated
     if waterfall.accelerated == waterfall.call:

@@ -109,10 +109,10 @@ def _check_collection_ends(frame, pay_dates, problems):
 
 def _numbers(column, name, problems):
     out = pd.to_numeric(column, errors="coerce").to_numpy(float)
-    lowest = -0.05 if name == "index" else 0.0
-    for i in np.flatnonzero(~np.isfinite(out) | (out < lowest)):
-        problems.add(f"row {i + 2}, {name}", str(column.iloc[i]),
-                     f"a number of at least {lowest:g}")
+    low, high = (-0.05, 1.0) if name == "index" else (0.0, np.inf)
+    want = "a fraction in [-0.05, 1]" if name == "index" else "a number of at least 0"
+    for i in np.flatnonzero(~np.isfinite(out) | (out < low) | (out > high)):
+        problems.add(f"row {i + 2}, {name}", str(column.iloc[i]), want)
     return out
 
 
@@ -128,10 +128,32 @@ def _check_balances(m, problems):
     for i in np.flatnonzero(owed < -1e-6)[:1]:
         problems.say(f"row {i + 2}: recovery + loss so far exceed the defaults so far by "
                      f"{-owed[i]:.6f} of par")
+    _check_values(m, owed, problems)
     if "begin_performing" in m:
         for i in np.flatnonzero(np.abs(m["begin_performing"] - opening) > 1e-6):
             problems.say(f"row {i + 2}, begin_performing: {m['begin_performing'][i]:.6f} of par; "
                          f"want {opening[i]:.6f}, what the row's flows add up to")
+
+
+def _check_values(m, defaulted, problems):
+    """A carrying value above the par it stands for would raise a coverage ratio."""
+    for suffix in ("", "_2"):
+        value, par = f"ccc_value{suffix}", f"ccc_par{suffix}"
+        if value in m and par not in m:
+            problems.say(f"column {par}: missing; want it beside {value}")
+        elif suffix and par in m and "ccc_value" in m and value not in m:
+            problems.say(f"column {value}: missing; want it beside {par}, as for the first agency")
+    limits = (("ccc_par", m["end_performing"], "end_performing"),
+              ("ccc_par_2", m["end_performing"], "end_performing"),
+              ("ccc_value", m.get("ccc_par"), "ccc_par"),
+              ("ccc_value_2", m.get("ccc_par_2"), "ccc_par_2"),
+              ("carrying_haircut", m["end_performing"], "end_performing"),
+              ("defaulted_value", defaulted, "defaulted par not yet recovered"))
+    for name, most, what in limits:
+        if name in m and most is not None:
+            for i in np.flatnonzero(m[name] > most + 1e-6):
+                problems.say(f"row {i + 2}, {name}: {m[name][i]:.6f} of par; want at most {what}, "
+                             f"{most[i]:.6f}")
 
 
 def _collections(m, deal):

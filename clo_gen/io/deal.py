@@ -16,7 +16,12 @@ from clo_gen.io.deal_checks import (
     check_tests,
 )
 from clo_gen.io.deal_terms import DealTerms
-from clo_gen.io.payment_calendar import calendar_of, calendar_of_periods, scheduled_dates
+from clo_gen.io.payment_calendar import (
+    by_period,
+    calendar_of,
+    calendar_of_periods,
+    scheduled_dates,
+)
 from clo_gen.io.problems import Problems
 from clo_gen.io.standard import standard_lists
 from clo_gen.io.steps import Names, check_order_of_payments, resolve
@@ -98,12 +103,12 @@ def load_deal(terms: DealTerms, source, *, par=None, lists=None, pay_dates=None,
 
 def first_periods(deal: LoadedDeal, count):
     """The deal on its first `count` payment dates only, with collections by payment period."""
-    dates, months, calendar = calendar_of_periods(deal.terms, deal.payment_dates[:count])
     hedges = deal.deal.hedges
     if hedges is not None:
         hedges = hedges.replace(notional=hedges.notional[:count])
-    return dataclasses.replace(deal, deal=deal.deal.replace(hedges=hedges), calendar=calendar,
-                               payment_dates=dates, months=months)
+    return dataclasses.replace(deal, deal=deal.deal.replace(hedges=hedges),
+                               payment_dates=deal.payment_dates[:count],
+                               calendar=by_period(deal.calendar, count), months=count)
 
 
 def priority(terms):
@@ -127,7 +132,7 @@ def _names(terms):
         hedges=tuple(h.name for h in terms.hedges), tests=tests,
         diversions=tuple(d.name for d in terms.diversions),
         reserves=tuple(r.name for r in terms.reserves),
-        priority=priority(terms),
+        priority=priority(terms), reinvests=r is not None,
         diverts_to_notes=tuple(d.to == "notes" for d in terms.diversions),
         reinvestment_tests=tuple(of_purchase))
 

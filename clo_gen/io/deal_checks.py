@@ -7,9 +7,9 @@ from clo_gen.io.payment_calendar import scheduled_dates
 
 def check_names(terms, problems):
     names = [n.name for n in terms.notes] + [terms.equity.name]
-    for kind, listed in (("notes", names), ("fees", [f.name for f in terms.fees]),
+    paid = [f.name for f in (*terms.fees, *terms.hedges)]
+    for kind, listed in (("notes", names), ("fees and hedges", paid),
                          ("tests", [t.name for t in (*terms.tests, *terms.diversions)]),
-                         ("hedges", [h.name for h in terms.hedges]),
                          ("reserves", [*ACCOUNTS, *(r.name for r in terms.reserves)])):
         for name in dict.fromkeys(n for n in listed if listed.count(n) > 1):
             problems.add(kind, name, "each name once")
@@ -21,7 +21,8 @@ def check_notes(terms, par, problems):
         if (note.spread_bps is None) == (note.rate is None):
             problems.say(f"{place}: want either spread_bps or rate")
         new = note.refinance
-        if new is not None and (note.rate is None) != (new.rate is None):
+        if new is not None and ((note.rate is None) != (new.rate is None)
+                                or (note.spread_bps is None) != (new.spread_bps is None)):
             problems.say(f"{place}.refinance: want a new "
                          + ("spread_bps" if note.rate is None else "rate") + ", as the class has")
     groups = [n.group for n in terms.notes]
@@ -120,6 +121,10 @@ def check_event_dates(terms, payments, problems):
                          f"{min(payments, key=lambda d: abs((d - call.date).days))}")
         if call.date is not None and end is not None and call.date < end:
             problems.say(f"call: date {call.date} lies in the non-call period, which ends {end}")
+    for i, hedge in enumerate(terms.hedges):
+        if isinstance(hedge.notional, tuple) and len(hedge.notional) > len(payments):
+            problems.add(f"hedges[{i + 1}] ({hedge.name}), notional", f"{len(hedge.notional)} "
+                         "numbers", f"at most one for each of the {len(payments)} payment dates")
     for i, note in enumerate(terms.notes):
         if note.refinance is not None and note.refinance.date not in payments[:-1]:
             problems.add(f"notes[{i + 1}] ({note.name}), refinance.date", str(note.refinance.date),

@@ -105,7 +105,8 @@ class ReserveTerms(Record):
 class HedgeTerms(Record):
     """A swap pays `rate` and receives the index; a cap receives what the index exceeds `rate` by.
 
-    `notional` is one number or one a payment date (the last one stays); `premium` a year.
+    `notional` is one number or one a payment date (the last one stays); `premium` a year. Both
+    legs accrue ACT/365.
     """
 
     name: str
@@ -130,7 +131,8 @@ class CallTerms(Record):
 
 class EventOfDefaultTerms(Record):
     """Acceleration once par (without CCC haircut) over class `through` and senior to it is below
-    the `trigger`, or when those classes miss interest; ruling from the `effective` payment date."""
+    the `trigger`, ruling from the `effective` payment date; or once those classes miss interest,
+    ruling from the next one."""
 
     through: str
     trigger: Trigger
@@ -152,7 +154,7 @@ class ReinvestmentTerms(Record):
     rating: str = "B"
     term_months: Annotated[int, Field(ge=1, le=240)] = 60
     recovery: Share = 0.45
-    lag_months: Annotated[int, Field(ge=0, le=120)] = 12
+    lag_months: Annotated[int, Field(ge=0, le=36)] = 12  # after three years a default has no value
     cdr: Share = 0.02
     cpr: Share = 0.20
 

@@ -101,6 +101,14 @@ class _Terms:
         self.hurdle, self.incentive, self.sale = 0.0, 0.0, None
         for i, test in enumerate(given.oc_tests):
             self._add_test(test.name, test, f"deal.oc_tests[{i + 1}] ({test.name})")
+            self._check_numerator(test.numerator, f"deal.oc_tests[{i + 1}] ({test.name})")
+        if given.event_of_default is not None:
+            self._check_numerator(given.event_of_default.numerator, "deal.event_of_default")
+
+    def _check_numerator(self, numerator, place):
+        if sorted(numerator) != ["end_performing", "principal_account"]:
+            self.problems.add(f"{place}.numerator", ", ".join(numerator),
+                              "end_performing and principal_account")
 
     def _through(self, denominator, place):
         """Last class of a denominator that lists a class and everything senior to it."""
@@ -164,10 +172,16 @@ class _Terms:
                 "through": self._through(step.denominator, place)})
             return {"diversion": name}
         if step.op == "equity_to_hurdle":
-            self.hurdle = step.irr
+            self.hurdle = self._the_same(self.hurdle, step.irr, f"{place}.irr")
         elif step.op == "pay_incentive":
-            self.incentive = step.share
+            self.incentive = self._the_same(self.incentive, step.share, f"{place}.share")
         return {}
+
+    def _the_same(self, before, value, place):
+        """One hurdle and one share a deal: steps in several lists must agree."""
+        if before not in (0.0, value):
+            self.problems.add(place, value, f"{before:g}, as in the step before")
+        return value
 
     def as_dict(self, name, pay_dates):
         """The deal file; what it lacks is in `problems`."""

@@ -54,12 +54,14 @@ class OcTest(JsonRecord):
     name: str
     denominator: Names
     trigger: float
+    numerator: tuple[str, ...] = ("end_performing", "principal_account")
 
 
 class Event(JsonRecord):
     denominator: Names
     trigger: float
     effective: str = "next payment date"
+    numerator: tuple[str, ...] = ("end_performing", "principal_account")
 
 
 class Step(JsonRecord):

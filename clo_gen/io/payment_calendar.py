@@ -1,5 +1,7 @@
 """Payment dates of a deal and what they are for: accruals, resets, reinvestment, calls."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -29,8 +31,18 @@ def calendar_of(terms):
         terms, paid, last, month_fraction, np.searchsorted(last, np.arange(months)), due)
 
 
+def by_period(calendar, count):
+    """The first `count` payment dates of a Calendar, for collections that come by period."""
+    periods = jnp.arange(count)
+    months = {"month_fraction", "period", "last_month", "reset_month"}
+    first = {f.name: getattr(calendar, f.name)[:count] for f in dataclasses.fields(calendar)
+             if f.name not in months}
+    return Calendar(month_fraction=jnp.zeros((len(dates.DAY_COUNTS), count)), period=periods,
+                    last_month=periods, reset_month=periods - 1, **first)
+
+
 def calendar_of_periods(terms, pay_dates):
-    """(payment dates, number of periods, Calendar) when collections come by payment period."""
+    """(payment dates, number of periods, Calendar) of payment dates that come from a file."""
     count = len(pay_dates)
     nothing = np.zeros((len(dates.DAY_COUNTS), count))
     return tuple(pay_dates), count, payment_calendar(
@@ -43,6 +55,7 @@ def payment_calendar(terms, paid, last, month_fraction, period, due):
     by_count = {c: dates.fractions(ends, c) for c in dates.DAY_COUNTS}
     notes = [by_count[n.day_count] for n in terms.notes] + [np.zeros(count)]
     fees = [np.ones(count) if f.per == "payment" else by_count[f.day_count] for f in terms.fees]
+    carried = [by_count[f.day_count] for f in terms.fees]
     deal_year = np.array([dates.months_between(terms.closing, d) - 1 for d in due]) // 12
     due = np.array(due)
     buying, after, lasting = _reinvestment_dates(terms, due)
@@ -66,6 +79,8 @@ def payment_calendar(terms, paid, last, month_fraction, period, due):
         last_month=jnp.asarray(last),
         reset_month=jnp.asarray(np.concatenate([[-1], last[:-1]])),
         note_fraction=column(notes, len(notes)), fee_fraction=column(fees, len(fees)),
+        carried_fraction=column(carried, len(carried)),
+        is_last=jnp.asarray(due >= terms.maturity, float),
         years=jnp.asarray([(d - terms.closing).days / 365.0 for d in paid]),
         new_year=jnp.asarray(np.diff(deal_year, prepend=-1) > 0, float),
         refinanced=column(refinanced, len(refinanced)),

@@ -33,6 +33,7 @@ class Names:
     reserves: tuple[str, ...]
     priority: tuple[int, ...]  # rank of each note; pari passu notes have the same
     diverts_to_notes: tuple[bool, ...]  # of each diversion
+    reinvests: bool
     reinvestment_tests: tuple[int, ...]
 
     def grouped(self, order):
@@ -142,33 +143,26 @@ def _check_cycles(list_name, listed, problems):
 def check_order_of_payments(names: Names, lists, deferrable, problems):
     """Every class, fee and test has its step, and no cash is left without a payee."""
     ordinary = lists["interest"] + lists["principal"]
-
-    def covered(kind, attribute):
-        found = set()
-        for step in ordinary:
-            if isinstance(step, kind):
-                value = getattr(step, attribute)
-                found |= set(value) if isinstance(value, tuple) else {value}
-        return found
-
-    current = steps.PayNoteInterest | steps.PayAllInterest
-    deferred = steps.PayDeferredInterest | steps.PayAllInterest
-    wanted = (("interest", "note", current, "notes", names.notes),
-              ("principal", "note", steps.PayNotePrincipal, "notes", names.notes),
-              (None, "fee", steps.PayFee, "fee", names.fees),
-              (None, "hedge", steps.PayHedge, "hedge", names.hedges))
-    for what, noun, kind, attribute, listed in wanted:
-        for i in sorted(set(range(len(listed))) - covered(kind, attribute)):
-            problems.say(f"waterfall: no step pays the {f'{what} of ' if what else ''}{noun} "
-                         f"{listed[i]}")
-    for i in sorted(set(range(len(names.notes))) - covered(deferred, "notes")):
-        if deferrable[i]:
-            problems.say(f"waterfall: no step pays the deferred interest of note {names.notes[i]}")
-    for i in sorted(set(range(len(names.tests))) - covered(steps.CureTests, "tests")
-                    - covered(steps.Reinvest, "tests")):
+    _check_payees("waterfall", ordinary, names, deferrable, problems)
+    for name in ("accelerated", "call"):
+        if lists[name]:
+            _check_payees(f"waterfall.{name}", lists[name], names, deferrable, problems)
+    for i in sorted(set(range(len(names.fees))) - _covered(ordinary, steps.PayFee, "fee")):
+        problems.say(f"waterfall: no step pays the fee {names.fees[i]}")
+    for i in sorted(set(range(len(names.hedges))) - _covered(ordinary, steps.PayHedge, "hedge")):
+        problems.say(f"waterfall: no step pays the hedge {names.hedges[i]}")
+    tested = (_covered(ordinary, steps.CureTests, "tests")
+              | _covered(ordinary, steps.Reinvest, "tests"))
+    for i in sorted(set(range(len(names.tests))) - tested):
         problems.say(f"waterfall: no step cures the test {names.tests[i]}")
-    for i in sorted(set(range(len(names.diversions))) - covered(steps.Divert, "diversion")):
+    diverted = _covered(ordinary, steps.Divert, "diversion")
+    for i in sorted(set(range(len(names.diversions))) - diverted):
         problems.say(f"waterfall: no step makes the diversion {names.diversions[i]}")
+    purchases = sum(isinstance(s, steps.Reinvest) for s in ordinary)
+    if purchases != names.reinvests:
+        problems.say(f"waterfall: {purchases} reinvest steps; want "
+                     + ("one, as the deal has [reinvestment]" if names.reinvests
+                        else "none, as the deal has no [reinvestment]"))
     for name, listed in lists.items():
         if listed:
             _check_end(name, listed, problems)
@@ -176,6 +170,27 @@ def check_order_of_payments(names: Names, lists, deferrable, problems):
             n: lists[n] for n in ("accelerated", "call")}).items():
         if listed:
             _check_transfers(name, listed, names.reserves, problems)
+
+
+def _covered(listed, kind, attribute):
+    """Numbers that the steps of one kind name."""
+    found = set()
+    for step in listed:
+        if isinstance(step, kind):
+            value = getattr(step, attribute)
+            found |= set(value) if isinstance(value, tuple) else {value}
+    return found
+
+
+def _check_payees(place, listed, names, deferrable, problems):
+    """Every class is paid by the list."""
+    wanted = (("interest", steps.PayNoteInterest | steps.PayAllInterest),
+              ("principal", steps.PayNotePrincipal),
+              ("deferred interest", steps.PayDeferredInterest | steps.PayAllInterest))
+    for what, kind in wanted:
+        for i in sorted(set(range(len(names.notes))) - _covered(listed, kind, "notes")):
+            if what != "deferred interest" or deferrable[i]:
+                problems.say(f"{place}: no step pays the {what} of note {names.notes[i]}")
 
 
 def _check_transfers(name, listed, reserves, problems):
