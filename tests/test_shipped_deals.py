@@ -1,6 +1,7 @@
 """Every shipped deal loads, conserves cash, and does on some date what it says it shows."""
 
 import functools
+import pathlib
 import re
 import typing
 
@@ -218,7 +219,7 @@ def _fields(annotation):
 
 
 def test_the_reference_names_every_key_and_operation():
-    text = (config_path("deals").parent.parent / "docs" / "deals.md").read_text()
+    text = (pathlib.Path(__file__).parent.parent / "docs" / "deals.md").read_text()
     quoted = re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
     named = set(re.findall(r"\w+", " ".join(quoted)))
     assert not (_fields(DealTerms) | set(steps.OPS)) - named
