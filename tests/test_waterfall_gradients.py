@@ -14,7 +14,7 @@ STEP = 1e-5
 FIXED = ("calendar", ".floating", ".fee_carried", ".fee_closing", ".covers", ".on_missed_interest",
          ".same_date", ".fee_accrual", ".is_swap", ".default", ".loss", ".par_by_state")
 seeds = pytest.mark.parametrize("seed", [
-    3, *(pytest.param(s, marks=pytest.mark.slow) for s in (0, 1, 4, 11, 13, 19))])
+    3, *(pytest.param(s, marks=pytest.mark.slow) for s in (4, 13))])
 
 
 def weighted(cash):
