@@ -182,10 +182,7 @@ def test_engine_loan_price():
 
 
 def golden(name):
-    for folder in (GOLDEN, ORACLES / "waterfall"):
-        if (folder / f"{name}.json").exists():
-            return json.loads((folder / f"{name}.json").read_text())
-    pytest.skip(f"{name} is not here")
+    return json.loads((GOLDEN / f"{name}.json").read_text())
 
 
 @pytest.mark.parametrize("name", ["H1_plain_no_stress", "H3_oc_cure", "H5_floating_notes",

@@ -57,14 +57,6 @@ class Claims:
     def accounts_of_list(self):
         return len(ACCOUNTS) + self.reserves
 
-    @property
-    def accounts(self):
-        return len(LISTS) * self.accounts_of_list
-
-    @property
-    def size(self):
-        return self.account(self.accounts)
-
 
 def claims_of(waterfall: steps.Waterfall):
     return Claims(len(waterfall.deferrable), waterfall.fees + waterfall.hedges,

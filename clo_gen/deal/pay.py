@@ -93,7 +93,7 @@ def in_branch(runs, f, like):
     """f() if `runs` [] (always true, the same for every path), else `like`.
 
     The branch keeps XLA on the CPU from computing all of f anew for everything that is read from
-    it later (measured: a hundred times slower).
+    it later (BENCHMARKS.md).
     """
     return jax.lax.cond(runs, f, lambda: jax.tree.map(jnp.zeros_like, like))
 

@@ -196,7 +196,8 @@ def conservation_error(deal: Deal, cash: TrancheCash, collections: Collections,
     paid = k.interest.sum() + k.principal.sum() + k.fees.sum() + k.incentive.sum()
     held = k.left[-1] + k.reserve[-1].sum()
     notes = (deal.balance - k.principal.sum(0) - k.balance[-1])[:-1]
-    negative = -lesser(lesser(k.balance.min(), k.unpaid.min()), lesser(
+    lowest = lesser(lesser(k.balance.min(), k.unpaid.min()), lesser(
         k.interest.min(), k.principal.min()))
+    negative = greater(-lowest, 0.0)
     unbalanced = jnp.abs(came - paid - k.reinvested.sum() - held)
     return greater(greater(unbalanced, jnp.abs(notes).max()), negative)
