@@ -41,8 +41,9 @@ def test_fits_a_terminal(name):
     "Reinvestment: until 2029-10-15, while A/B OC, C OC, D OC and E OC pass; assumed are B loans",
     "Call: once par is below 10 % from 2027-10-15, collateral sold at 97 % (defaulted 35 %)",
     "Event of default: par below 102.5 % of A-2 and senior to it",
-    "6. If A/B OC or A/B IC fails: repay the notes, senior first, until both pass. 7. Pay interest "
-    "on C. 8. If C OC or C IC fails: repay the notes, senior first, until both pass. 9. Pay "
+    "6. If A/B OC or A/B IC fails: repay the tested class and those senior to it, senior first, "
+    "until both pass. 7. Pay interest on C. 8. If C OC or C IC fails: repay the tested class and "
+    "those senior to it, senior first, until both pass. 9. Pay "
     "deferred interest of C.",
     "1. Pay the trustee fee, up to its yearly cap.",
     "24. Pay the rest to subordinated.",

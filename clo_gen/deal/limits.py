@@ -1,14 +1,15 @@
 """How much a step may spend: tests with their cures, diversions, purchases, shares, reserves."""
 
+import functools
+import operator
+
 import jax
 import jax.numpy as jnp
 from flax import struct
 
-from clo_gen.deal import coverage, reinvestment, steps
+from clo_gen.deal import coverage, steps
 from clo_gen.deal.claims import ACCOUNTS, claims_of_step, tests_of_step
-from clo_gen.deal.dates import Date
-from clo_gen.numerics import gate, greater, lesser, occurs, safe_ratio
-from clo_gen.records import Deal, NewCollateral
+from clo_gen.numerics import gate, greater, lesser, occurs
 
 
 @struct.dataclass
@@ -25,14 +26,16 @@ class Ledger:
 class Today:
     """What a date's steps read: fixed once its cash and events are known."""
 
-    date: Date
-    deal: Deal
-    new: NewCollateral | None
     billed: tuple  # C scalars
-    collateral: coverage.Collateral  # of the whole deal, bought collateral included
-    adjusted: jax.Array  # [] its adjusted par, before principal cash and today's purchases
+    adjusted: jax.Array  # [] adjusted par of all collateral, without principal cash and purchases
     interest: jax.Array  # [] interest proceeds, for the IC tests
-    target: jax.Array  # [A] of reserves, each list's share; 0 for other accounts
+    target: tuple  # A scalars: of reserves, each list's share; 0 for other accounts
+    per_par: tuple  # K scalars: interest billed on a unit of the class's balance
+    counted: jax.Array | None  # [] what a unit spent on purchases adds to the OC numerator
+    trigger: tuple  # Q scalars
+    diverted: tuple  # V scalars: share of the account that a diversion takes today
+    incentive: jax.Array  # [] the manager's share
+    reinvesting: jax.Array  # [] 1 in the reinvestment period
     allowance: jax.Array  # [] unscheduled principal that may be reinvested after the period
     temperature: jax.Array  # []
 
@@ -51,43 +54,45 @@ def senior_fees(waterfall, claims):
 
 def _numerator(ledger, today: Today, claims):
     """OC numerator as the cash and the purchases of the date stand."""
-    adjusted = today.adjusted + sum(ledger.cash[1 :: claims.accounts_of_list])
-    if today.new is not None:
-        bought = (today.billed[claims.purchase] - ledger.owed[claims.purchase]) / today.new.price
-        haircut = reinvestment.purchase_haircut(today.new, today.deal.discount_threshold)
-        adjusted = adjusted + bought * (1.0 - haircut)
+    adjusted = sum(ledger.cash[1 :: claims.accounts_of_list], today.adjusted)
+    if today.counted is not None:
+        spent = today.billed[claims.purchase] - ledger.owed[claims.purchase]
+        adjusted = adjusted + spent * today.counted
     return adjusted
 
 
 def _interest_due(ledger, today: Today, notes, claims, deferrable):
     """Interest due today on what is still outstanding of `notes`, with what those that may not
     defer missed before; interest deferred before is debt in the OC test instead."""
-    due = 0.0
-    for k in notes:
-        opening = today.billed[claims.principal(k)]
-        outstanding = safe_ratio(ledger.owed[claims.principal(k)], opening, 0.0)
-        due = due + today.billed[claims.interest(k)] * outstanding
-        due = due if deferrable[k] else due + today.billed[claims.unpaid(k)]
-    return due
+    due = [ledger.owed[claims.principal(k)] * today.per_par[k] for k in notes]
+    return _total(due + [today.billed[claims.unpaid(k)] for k in notes if not deferrable[k]])
+
+
+def _total(parts):
+    """Sum that does not begin with a 0 to be traced."""
+    return functools.reduce(operator.add, parts)
 
 
 def _test(q, ledger, today: Today, claims, waterfall, senior):
     """(ratio, adjusted par, debt, note balance) of test q, with the claims as they stand."""
     test = waterfall.tests[q]
-    notes = sum(ledger.owed[claims.principal(k)] for k in test.notes)
-    debt = notes + sum(ledger.owed[claims.unpaid(k)] for k in test.notes)
+    notes = _total([ledger.owed[claims.principal(k)] for k in test.notes])
+    debt = notes + _total([ledger.owed[claims.unpaid(k)] for k in test.notes])
     adjusted = _numerator(ledger, today, claims)
     if test.kind == "oc":
         return coverage.oc_ratio(adjusted, debt), adjusted, debt, notes
-    fees = sum(today.billed[c] - ledger.owed[c] for c in senior)
+    net = today.interest
+    if senior:
+        net = net - (_total([today.billed[c] for c in senior])
+                     - _total([ledger.owed[c] for c in senior]))
     due = _interest_due(ledger, today, test.notes, claims, waterfall.deferrable)
-    return coverage.ic_ratio(today.interest - fees, due), adjusted, debt, notes
+    return coverage.ic_ratio(net, due), adjusted, debt, notes
 
 
 def _required(q, step, measured, today: Today, waterfall):
     """What restores test q: par to buy, or notes to repay from the step's account."""
     ratio, adjusted, debt, notes = measured
-    trigger = today.deal.trigger[q]
+    trigger = today.trigger[q]
     if isinstance(step, steps.Divert) and step.to is not None:
         return coverage.diversion_need(adjusted, debt, trigger)
     if waterfall.tests[q].kind == "ic":
@@ -107,28 +112,28 @@ def _fails(step, ratio, trigger, temperature):
 
 def limit_of(step, ledger, today: Today, account, claims, waterfall, senior):
     """(what the step may spend, {test: (ratio, what it alone would take)})."""
-    cash, deal = ledger.cash[account], today.deal
+    cash = ledger.cash[account]
     match step:
         case steps.PayIncentive():
-            return deal.incentive * cash, {}
+            return today.incentive * cash, {}
         case steps.ReleaseReserve():
             return greater(cash - today.target[account], 0.0), {}
         case steps.FundReserve(reserve=r):
             to = account - account % claims.accounts_of_list + len(ACCOUNTS) + r
             return lesser(cash, greater(today.target[to] - ledger.cash[to], 0.0)), {}
         case steps.Divert(diversion=v):
-            cash = deal.diversion[v] * today.date.diverting[v] * cash
+            cash = today.diverted[v] * cash
     tests, passed = {}, 1.0
     for q in tests_of_step(step):
         measured = _test(q, ledger, today, claims, waterfall, senior.get(q, ()))
-        failed = _fails(step, measured[0], deal.trigger[q], today.temperature)
+        failed = _fails(step, measured[0], today.trigger[q], today.temperature)
         required = _required(q, step, measured, today, waterfall)
         tests[q] = measured[0], failed * lesser(cash, required)
         passed = passed * (1.0 - failed)
     if isinstance(step, steps.Reinvest):
-        if today.new is None:
+        if today.counted is None:
             return jnp.zeros_like(cash), tests
-        return passed * lesser(cash, today.date.reinvesting * cash + today.allowance), tests
+        return passed * lesser(cash, today.reinvesting * cash + today.allowance), tests
     if not tests:
         return cash, {}
     limit = tests[tests_of_step(step)[0]][1]

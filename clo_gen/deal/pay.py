@@ -4,6 +4,9 @@ Written for one path with one scalar a claim, so that a batch of paths is plain 
 Cash only moves from an account to a claim or to another account.
 """
 
+import functools
+import operator
+
 import jax
 import jax.numpy as jnp
 
@@ -19,12 +22,11 @@ def _put(values, place, value):
 
 def _pay(ledger: Ledger, groups, account, limit, claims):
     """(Ledger, paid): `groups` of claims in order, up to `limit`; a group shares pro rata."""
-    owed, equity, before = list(ledger.owed), 0.0, 0.0
+    owed, equity, rest = list(ledger.owed), None, limit
     for group in groups:
-        due = sum(owed[c] for c in group)
-        # Not a running rest: each payment then hangs on sums only, which is cheap to differentiate.
-        paid = lesser(greater(limit - before, 0.0), due)
-        before = before + due
+        due = functools.reduce(operator.add, [owed[c] for c in group])
+        paid = lesser(rest, due)
+        rest = rest - paid
         if len(group) == 1:
             owed[group[0]] = due - paid
         else:
@@ -34,12 +36,12 @@ def _pay(ledger: Ledger, groups, account, limit, claims):
         if group == [claims.hurdle]:  # the hurdle is paid as a part of the residual
             owed[claims.residual] = owed[claims.residual] - paid
         elif group[0] in (claims.residual, claims.principal(claims.classes - 1)):
-            equity = equity + paid
-    if isinstance(equity, jax.Array):
+            equity = paid
+    if equity is not None:
         owed[claims.hurdle] = greater(owed[claims.hurdle] - equity, 0.0)
-    paid = lesser(limit, before)
-    cash = _put(ledger.cash, account, ledger.cash[account] - paid)
-    return ledger.replace(owed=tuple(owed), cash=cash), paid
+    paid = paid if len(groups) == 1 else limit - rest
+    left = rest if limit is ledger.cash[account] else ledger.cash[account] - paid
+    return ledger.replace(owed=tuple(owed), cash=_put(ledger.cash, account, left)), paid
 
 
 def pay_step(step, ledger, measured, which, claims, waterfall):
@@ -89,13 +91,15 @@ def _touched(segment, which, claims, waterfall):
     return sorted(owed), sorted(cash)
 
 
-def in_branch(runs, f, like):
-    """f() if `runs` [] (always true, the same for every path), else `like`.
+def in_branch(runs, f, like=None):
+    """f() if `runs` [] (always true, the same for every path), else zeros as in `like`.
 
     The branch keeps XLA on the CPU from computing all of f anew for everything that is read from
-    it later (BENCHMARKS.md).
+    it later, and its derivative for every sum of cotangents before it (BENCHMARKS.md).
     """
-    return jax.lax.cond(runs, f, lambda: jax.tree.map(jnp.zeros_like, like))
+    like = jax.eval_shape(f) if like is None else like
+    return jax.lax.cond(runs, f, lambda: jax.tree.map(
+        lambda x: jnp.zeros(x.shape, x.dtype), like))
 
 
 def _pay_segment(segment, ledger, today: Today, which, claims, waterfall, senior, runs):

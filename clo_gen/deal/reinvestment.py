@@ -103,6 +103,11 @@ def purchase_haircut(new: NewCollateral, threshold):
     return jnp.where(new.price < threshold, 1.0 - new.price, 0.0)
 
 
+def counted_per_spent(new, threshold):
+    """What a unit of cash spent on purchases adds to the OC numerator on the same date."""
+    return (1.0 - purchase_haircut(new, threshold)) / new.price
+
+
 def whole_collateral(own, stock, alive, deal, new):
     """Collateral of the part of the deal that is not called, bought collateral included."""
     c = own

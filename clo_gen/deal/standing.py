@@ -6,7 +6,7 @@ from flax import struct
 
 from clo_gen.deal import reinvestment
 from clo_gen.deal.claims import ACCOUNTS
-from clo_gen.numerics import greater, lesser
+from clo_gen.numerics import greater, lesser, scalars
 from clo_gen.records import Deal
 
 
@@ -58,7 +58,7 @@ def targets(deal, balance, collateral, date):
 
 
 def bill(s, deal, date, fee, cash):
-    """All claims [C] at the start of a date; `fee` [F + H] accrued in the period."""
+    """All claims (C scalars) at the start of a date; `fee` [F + H] accrued in the period."""
     accrues = (s.alive > 0).astype(s.balance.dtype)  # nothing does once the deal was called
     interest = (s.balance + s.unpaid) * date.rate * date.note_fraction * accrues
     fee = fee + s.fee_unpaid * (1.0 + with_hedges(deal, deal.fee_interest * date.carried_fraction))
@@ -66,8 +66,10 @@ def bill(s, deal, date, fee, cash):
     capped = lesser(fee, greater(with_hedges(deal, deal.fee_cap) - used, 0.0))
     everything = cash.sum()  # what residual claims and transfers ask for
     hurdle = greater(s.hurdle * date.growth, 0.0)
-    rest = jnp.stack([hurdle] + [everything] * (3 + cash.shape[0]))
-    return jnp.concatenate([interest, s.unpaid, s.balance, capped, fee - capped, rest])
+    rest = (hurdle, *[everything] * (3 + cash.shape[0]))
+    # Not one array: a claim's place in it would be a stride for every path.
+    claims = (interest, s.unpaid, s.balance, capped, fee - capped)
+    return tuple(claim for part in claims for claim in scalars(part)) + rest
 
 
 def accrued_fees(deal, date, opening, closing):

@@ -101,7 +101,7 @@ def _tested(terms, step):
 
 def _order(step):
     return (f"{listed(_names(step['order']))}, in this order," if "order" in step
-            else "the notes, senior first,")
+            else "the tested class and those senior to it, senior first,")
 
 
 def purchase_tests(terms):

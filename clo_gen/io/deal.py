@@ -51,7 +51,7 @@ class LoadedDeal:
     @property
     def priority(self):
         """Rank of each of the K classes: pari passu classes have the same."""
-        return np.array([*priority(self.terms), len(self.terms.notes)])
+        return np.array([*_ranks(self.terms), len(self.terms.notes)])
 
     @property
     def tests(self):
@@ -111,14 +111,18 @@ def first_periods(deal: LoadedDeal, count):
                                calendar=by_period(deal.calendar, count), months=count)
 
 
-def priority(terms):
-    """Rank of each note: pari passu notes have the same."""
-    ranks, last = [], None
-    for note in terms.notes:
-        same = note.group and note.group == last
-        ranks.append(ranks[-1] if same else len(ranks))
-        last = note.group
-    return tuple(ranks)
+def _ranks(terms):
+    """Rank of each note: the number of the last one pari passu with it."""
+    through = ranks_through(terms)
+    return tuple(through[note.name] for note in terms.notes)
+
+
+def _tests(terms):
+    """Tests of the deal, then of its diversions."""
+    through = ranks_through(terms)
+    made = [*((t.kind, t.through) for t in terms.tests),
+            *(("oc", d.through) for d in terms.diversions)]
+    return tuple(steps.Test(kind, tuple(range(through.get(name, -1) + 1))) for kind, name in made)
 
 
 def _names(terms):
@@ -132,18 +136,16 @@ def _names(terms):
         hedges=tuple(h.name for h in terms.hedges), tests=tests,
         diversions=tuple(d.name for d in terms.diversions),
         reserves=tuple(r.name for r in terms.reserves),
-        priority=priority(terms), reinvests=r is not None,
+        priority=_ranks(terms), test_notes=tuple(test.notes for test in _tests(terms)),
+        reinvests=r is not None,
         diverts_to_notes=tuple(d.to == "notes" for d in terms.diversions),
         reinvestment_tests=tuple(of_purchase))
 
 
 def _waterfall(terms, resolved):
-    through = ranks_through(terms)
-    tests = [*((t.kind, t.through) for t in terms.tests),
-             *(("oc", d.through) for d in terms.diversions)]
     return steps.Waterfall(
         steps=resolved["interest"] + resolved["principal"],
-        tests=tuple(steps.Test(kind, tuple(range(through[name] + 1))) for kind, name in tests),
+        tests=_tests(terms),
         deferrable=(*(n.deferrable for n in terms.notes), False),
         accelerated=resolved["accelerated"], call=resolved["call"], fees=len(terms.fees),
         hedges=len(terms.hedges), reserves=tuple(r.name for r in terms.reserves))

@@ -32,6 +32,7 @@ class Names:
     diversions: tuple[str, ...]
     reserves: tuple[str, ...]
     priority: tuple[int, ...]  # rank of each note; pari passu notes have the same
+    test_notes: tuple[tuple[int, ...], ...]  # of each test, then diversion: its class and senior
     diverts_to_notes: tuple[bool, ...]  # of each diversion
     reinvests: bool
     reinvestment_tests: tuple[int, ...]
@@ -39,6 +40,12 @@ class Names:
     def grouped(self, order):
         """Note numbers in `order` as groups: neighbours of equal priority are pari passu."""
         return tuple(tuple(g) for _, g in groupby(order, key=lambda k: self.priority[k]))
+
+    def order(self, values, tests):
+        """Groups that a cure of `tests` repays: those given, else the tested classes in sequence.
+        Once they are repaid the tests have nothing left to cover."""
+        tested = max((self.test_notes[q] for q in tests), key=len)
+        return self.grouped(values.get("order", tested))
 
     @property
     def accounts(self):
@@ -109,15 +116,13 @@ def _value(value, key, place, names, problems):
 
 
 def _build(op, account, values, names):
-    everyone = range(len(names.notes))
-    order = names.grouped(values.get("order", everyone))
     if op == "cure_tests":
-        return steps.CureTests(account, values["tests"], order)
+        return steps.CureTests(account, values["tests"], names.order(values, values["tests"]))
     if op == "divert":
         v = values["diversion"]
         test, to_notes = len(names.tests) + v, names.diverts_to_notes[v]
         return steps.Divert(account, test, v, None if to_notes else "principal",
-                            order if to_notes else ())
+                            names.order(values, [test]) if to_notes else ())
     if op == "reinvest":
         return steps.Reinvest(account, values.get("tests", names.reinvestment_tests))
     return steps.OPS[op](account, **values)
