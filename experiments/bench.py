@@ -110,22 +110,7 @@ def made_up_collections(key, months):
         par_by_state=jnp.zeros((months, 0)))
 
 
-def in_blocks(f, paths, block):
-    """f over paths, `block` at a time: a block stays in the cache of a core."""
-    if paths % block:
-        return f
-    count = paths // block
-
-    def run(*args):
-        # Block b holds paths b, b + count, ...: the sharded axis stays where it is.
-        split = jax.tree.map(lambda x: x.reshape(block, count, *x.shape[1:]).swapaxes(0, 1), args)
-        out = jax.lax.map(lambda x: f(*x), split)
-        return jax.tree.map(lambda x: x.swapaxes(0, 1).reshape(paths, *x.shape[2:]), out)
-
-    return run
-
-
-def waterfall_case(paths, gradient=False, block=1000):
+def waterfall_case(paths, gradient=False, block=500):
     """The waterfall alone, every feature on; with `gradient`, that of a price with respect to all
     deal terms too. The collections are random: no simulation is timed."""
     d = full_deal()
@@ -146,8 +131,8 @@ def waterfall_case(paths, gradient=False, block=1000):
     one = jax.value_and_grad(value) if gradient else cash
 
     def run(deal, calendar, collections, index):
-        return in_blocks(jax.vmap(lambda c, i: one(deal, calendar, c, i)), paths, block)(
-            collections, index)
+        batch = jax.vmap(lambda c, i: one(deal, calendar, c, i))
+        return (batch if paths % block else mesh.in_blocks(batch, block))(collections, index)
 
     return run, (d.deal, d.calendar, collections, index), (2, 3), {
         "dates": dates, "classes": 9, "paths": paths, "unit": "path-dates", "work": paths * dates}

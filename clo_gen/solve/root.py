@@ -39,3 +39,19 @@ def bisect(f, args, low, high, *, tol=1e-10, max_steps=60):
     x, (width, error) = custom_root(optimality, has_aux=True)(search)(None, (args, rising))
     narrow = jnp.abs(width) <= tol * (1.0 + jnp.abs(x)) * 10.0
     return Root(x, (rising | falling) & (narrow | (error <= tol)))
+
+
+def narrow(passes, fail, good, steps):
+    """(last that fails, last that passes) after halving [fail, good] `steps` times.
+
+    For step functions: passes(x) is a bool, taken to be False at `fail` and True at `good`; the
+    second end passes whenever `good` does. Not differentiable.
+    """
+    def sign(x, _):
+        return jnp.where(passes(x), 1.0, -1.0)
+
+    solver = jaxopt.Bisection(sign, 0.0, 1.0, check_bracket=False)
+    blank = jaxopt.Bisection(lambda x: x, -1.0, 1.0, check_bracket=False).init_state()
+    start = blank._replace(low=fail, high=good, sign=jnp.ones_like(blank.sign))
+    end = jax.lax.fori_loop(0, steps, lambda _, s: solver.update(None, s, None).state, start)
+    return end.low, end.high

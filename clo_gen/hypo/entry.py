@@ -1,0 +1,187 @@
+"""The documented entry points: plain Python in, plain Python out, one deal or many.
+
+They run in double precision whatever the caller's setting: look-ups and packing have exact ties.
+
+Reference: hypo_pool_api. Limits are judged by clo_gen.hypo.problem, before anything is traced.
+"""
+
+from collections import OrderedDict
+from itertools import groupby
+
+import jax
+import numpy as np
+
+from clo_gen.hypo.batch import solve_discrete_batch, solve_formula_batch, stacked
+from clo_gen.hypo.objects import ConcLimitException, HypoPool, HypoResultMonitor, Obligor
+from clo_gen.hypo.problem import (
+    UNITS,
+    discrete_inputs,
+    discrete_problem,
+    formula_inputs,
+    formula_problem,
+    pool_of,
+    pool_size,
+    room_for,
+    rounded_up,
+    tables_of,
+)
+from clo_gen.hypo.records import MONITOR_STAGES, STAGES
+from clo_gen.io.problems import InputError
+
+
+def hypo_pool_discrete_constraints(pool_par, conc_limit_basis, dscore_min, ob_max, ind_max,
+                                   riskscore_max, ob_exceptions, ind_exceptions, ob_floor,
+                                   ind_floor, risk_score_tbl=None, tables=None, force_high=None,
+                                   force_low=None, is_simple_industry=False,
+                                   n_simple_industry=40):
+    """HypoPool: the most concentrated, worst rated pool that the limits allow.
+
+    Percentages are fractions of `conc_limit_basis`; `ob_exceptions` and `ind_exceptions` list
+    ConcLimitException or (number, percentage). `risk_score_tbl` ({rating: score} or a list, best
+    first) and `tables` ({"dscore": [n, 2] of (lower bound, score), "ind_codes": [n]}) are the
+    shipped ones when None. `force_high` and `force_low` are (rating, share of the pool) or None.
+    Raises ValueError with every problem of the inputs.
+    """
+    return hypo_pools_discrete([dict(locals())])[0]
+
+
+def hypo_pool_formula_constraints(hypo_pool_diversity, run_mode, rs_abs_max, coef_bdr, coef_sdr,
+                                  risk_score_tbl, IDT_sp, WARF_sp, rvst_target_par,
+                                  collat_prin_amt, was, warr, wal, rs_bound_lower,
+                                  rs_bound_higher, monitor_cushion=None, force_high=None,
+                                  force_low=None):
+    """HypoResultMonitor: the worst rating mixture of a pool that still passes the CDO Monitor.
+
+    `hypo_pool_diversity` is a list of Obligor, or the `obligors` of a discrete result; `run_mode`
+    "SP_WARF" or "EPDR". Coefficients are positive, in the published order; `coef_sdr`,
+    `risk_score_tbl`, `IDT_sp` ([ratings, years] of fractions) and `WARF_sp` are the shipped ones
+    when None. Raises ValueError with every problem of the inputs.
+    """
+    return hypo_pools_formula([dict(locals())])[0]
+
+
+def hypo_pools_discrete(deals):
+    """[HypoPool] of many deals, each a dict of hypo_pool_discrete_constraints's arguments."""
+    judged = _judged(deals, discrete_inputs)
+    exceptions, groups = (rounded_up(max(len(i[name]) for i in judged), UNITS)
+                          for name in ("ob_exceptions", "ind_exceptions"))
+    results = [None] * len(judged)
+    # Deals of one table shape and of one size class run together: a pool of 512 costs twice 256.
+    with jax.enable_x64(True):
+        for (obligors, industries, *_), members in _grouped_by(judged, _shape):
+            problems = stacked([discrete_problem(judged[n], exceptions=exceptions, groups=groups)
+                                for n in members])
+            found = solve_discrete_batch(problems, tables_of(judged[members[0]]),
+                                         obligors=obligors, industries=industries)
+            for place, n in enumerate(members):
+                one = jax.tree.map(lambda x, place=place: x[place], found)
+                results[n] = _hypo_pool(judged[n], one)
+    return results
+
+
+def _shape(i):
+    """What deals share to be solved together: room for obligors, industries, mode, tables."""
+    return (room_for(i), i["n_simple"] if i["simple"] else len(i["codes"]),
+            i["simple"],
+            *(np.asarray(i[name], float).tobytes() for name in ("risk_score", "bound", "score")))
+
+
+def hypo_pools_formula(deals):
+    """[HypoResultMonitor] of many deals, each a dict of hypo_pool_formula_constraints's arguments.
+    """
+    judged = _judged(deals, formula_inputs)
+    obligors = pool_size(max(len(i["pool"]) for i in judged))
+    results = [None] * len(judged)
+    with jax.enable_x64(True):
+        for _, members in _grouped_by(judged, lambda i: (i["run_mode"], len(i["risk_score"]))):
+            problems = stacked([formula_problem(judged[n]) for n in members])
+            pools = stacked([pool_of(judged[n]["pool"], obligors) for n in members])
+            found = solve_formula_batch(problems, pools)
+            for place, n in enumerate(members):
+                results[n] = _monitor(judged[n], jax.tree.map(
+                    lambda x, place=place: x[place], found))
+    return results
+
+
+def _grouped_by(judged, shape):
+    """[(shape, numbers of the deals that have it)]."""
+    keys = [shape(i) for i in judged]
+    return [(key, [n for n, k in enumerate(keys) if k == key]) for key in dict.fromkeys(keys)]
+
+
+def _judged(deals, judge):
+    """Judged inputs of all deals; one InputError with the complaints about all of them."""
+    out, complaints = [], []
+    for n, deal in enumerate(deals):
+        deal = dict(deal)
+        if len(deals) > 1:
+            deal.setdefault("source", f"deal {n + 1}")
+        try:
+            out.append(judge(**deal))
+        except InputError as error:
+            complaints.append(str(error))
+    if complaints:
+        raise InputError("\n".join(complaints))
+    if not out:
+        raise InputError("no deals; want at least one")
+    return out
+
+
+def _hypo_pool(i, r):
+    obligors, pool = OrderedDict(), r.pool
+    for n in range(int(pool.count)):
+        code = int(pool.industry[n])
+        obligors[f"OB{n + 1:03d}"] = Obligor(
+            percentage=float(pool.share[n]), par=float(pool.share[n]) * i["pool_par"],
+            industry=code if i["simple"] else i["codes"][code], rating=int(pool.rating[n]))
+    return HypoPool(
+        is_solve=bool(r.is_solve), dscore=float(r.dscore), riskscore=float(r.riskscore),
+        ob_base=float(r.ob_base), ind_base=float(r.ind_base),
+        ob_exceptions=_grouped(r.ob_exceptions),
+        ind_exceptions=[] if i["simple"] else _grouped(r.ind_exceptions),
+        obligors=obligors, stage=STAGES[int(r.stage)], t=float(r.t),
+        n_obligors=int(pool.count), n_industries=int(r.n_industries), tables=i["label"])
+
+
+def _grouped(units):
+    """[ConcLimitException] of unit exceptions, equal ones together."""
+    return [ConcLimitException(len(list(same)), share) for share, same in groupby(
+        float(x) for x in units if x > 0)]
+
+
+def _monitor(i, r):
+    obligors = OrderedDict(
+        (f"OB{n + 1:03d}", Obligor(o.percentage, o.industry, o.region, int(r.rating[n]), o.par))
+        for n, o in enumerate(i["pool"]))
+    d = r.sdr_diag
+    return HypoResultMonitor(
+        **{name: float(getattr(r, name)) for name in (
+            "riskscore_solution", "riskscore_realized", "credit_dispersion", "adj_bdr", "bdr",
+            "sdr")},
+        is_solve=bool(r.is_solve),
+        sdr_diag={name: float(getattr(d, name)) for name in (
+            "level", "drd", "odm", "idm", "rdm", "wal")},
+        obligors=obligors, stage=MONITOR_STAGES[int(r.stage)], tables=i["label"])
+
+
+def hypo_pool_cqt(matrix, between=0, **limits):
+    """[HypoPool] for every row of a collateral quality matrix, solved in one batch.
+
+    `matrix` lists rows (diversity, risk score, spread, recovery); `between` further rows are put
+    between neighbours by linear interpolation. `limits` are the other arguments of
+    hypo_pool_discrete_constraints. Each result has the keys `was` and `warr` of its row too.
+    """
+    rows = np.asarray(matrix, float)
+    if rows.ndim != 2 or rows.shape[1] != 4 or not len(rows):
+        raise InputError(f"matrix: an array {rows.shape}; want rows of diversity, risk score, "
+                         "spread, recovery")
+    if not isinstance(between, int) or between < 0:
+        raise InputError(f"between: {between!r}; want a whole number, 0 or more")
+    at = np.arange((len(rows) - 1) * (between + 1) + 1) / (between + 1)
+    rows = np.stack([np.interp(at, np.arange(len(rows)), column) for column in rows.T], axis=1)
+    pools = hypo_pools_discrete([
+        limits | {"dscore_min": row[0], "riskscore_max": row[1], "source": f"matrix row {n + 1}"}
+        for n, row in enumerate(rows.tolist())])
+    for pool, row in zip(pools, rows.tolist(), strict=True):
+        pool |= {"dscore_min": row[0], "riskscore_max": row[1], "was": row[2], "warr": row[3]}
+    return pools
