@@ -10,7 +10,7 @@ import jax
 # Most of a test's time is compiling; what is compiled runs a few times only.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 # Graphs that several tests build alike are compiled once, also in the processes that tests start.
-os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="clo_gen_tests_")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", tempfile.mkdtemp(prefix="clo_gen_tests_"))
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_num_cpu_devices", 4)

@@ -20,14 +20,14 @@ D9 = dict(pool_par=431.16e6, conc_limit_basis=500e6, dscore_min=55, ob_max=0.02,
 
 @pytest.fixture(scope="module")
 def solved():
-    """{seed: (arguments, HypoPool)} of random deals."""
-    deals = [random_hypo.discrete_deal(seed) for seed in range(300)]
+    """[(arguments, HypoPool)] of random deals, in one block."""
+    deals = [random_hypo.discrete_deal(seed) for seed in range(128)]
     return list(zip(deals, hypo.hypo_pools_discrete(deals), strict=True))
 
 
 @pytest.fixture(scope="module")
 def monitored(solved):
-    deals = [random_hypo.formula_deal(seed, solved[seed][1]["obligors"]) for seed in range(150)]
+    deals = [random_hypo.formula_deal(seed, solved[seed][1]["obligors"]) for seed in range(128)]
     return list(zip(deals, hypo.hypo_pools_formula(deals), strict=True))
 
 
@@ -49,17 +49,18 @@ def test_discrete_agrees_with_slow_loops(solved):
     agree_discrete(solved[:60])
 
 
-@SLOW
-def test_discrete_agrees_with_slow_loops_on_300(solved):
-    agree_discrete(solved[60:])
-
-
 def test_every_stage_is_met(solved):
     assert {pool["stage"] for _, pool in solved} == {"inner", "partial", "industry", "fail"}
     assert 0.2 < np.mean([pool["is_solve"] for _, pool in solved]) < 0.95
 
 
 def test_formula_agrees_with_slow_loops(monitored):
+    agree_formula(monitored)
+    assert {m.stage for _, m in monitored} == {"max_passes", "min_fails", "upper_bound_passes",
+                                               "bisection"}
+
+
+def agree_formula(monitored):
     for deal, got in monitored:
         want = reference_hypo.formula(**random_hypo.oracle_formula(deal))
         assert got.stage == want["stage"]
@@ -68,8 +69,6 @@ def test_formula_agrees_with_slow_loops(monitored):
             assert getattr(got, name) == pytest.approx(want[name], rel=1e-9, abs=1e-6), name
         assert got.sdr_diag == pytest.approx(want["sdr_diag"], rel=1e-9)
         assert [o.rating for o in got.obligors.values()] == want["rating"]
-    assert {m.stage for _, m in monitored} == {"max_passes", "min_fails", "upper_bound_passes",
-                                               "bisection"}
 
 
 def test_laws_of_discrete_pools(solved):
@@ -108,7 +107,7 @@ def same(a, b):
 
 
 def test_result_does_not_depend_on_the_batch(solved):
-    """Bit for bit, in batches of 1, 7 and 300; of 1,000 in the slow tests."""
+    """Bit for bit, in batches of 1, 7 and 128; of 1,000, in many blocks, in the slow tests."""
     deals = [deal for deal, _ in solved]
     for n, pool in enumerate(hypo.hypo_pools_discrete(deals[:7])):
         same(pool, solved[n][1])
@@ -117,10 +116,15 @@ def test_result_does_not_depend_on_the_batch(solved):
 
 
 @SLOW
-def test_result_does_not_depend_on_a_batch_of_1000(solved):
+def test_a_thousand_deals(solved):
+    """The same bits as in a small batch; 300 discrete and 150 formula deals by slow loops."""
     deals = [random_hypo.discrete_deal(seed) for seed in range(1000)]
-    for n, pool in enumerate(hypo.hypo_pools_discrete(deals)[:300]):
-        same(pool, solved[n][1])
+    pools = hypo.hypo_pools_discrete(deals)
+    for (_, want), pool in zip(solved, pools, strict=False):
+        same(pool, want)
+    agree_discrete(list(zip(deals, pools, strict=True))[:300])
+    formula = [random_hypo.formula_deal(seed, pools[seed]["obligors"]) for seed in range(150)]
+    agree_formula(zip(formula, hypo.hypo_pools_formula(formula), strict=True))
 
 
 def test_permuted_exceptions_and_scaled_par_change_nothing(solved):
@@ -239,7 +243,7 @@ def test_bad_deals_of_a_batch_are_all_named():
     assert "deal 2: 1 problem" in str(error.value) and "deal 3: 1 problem" in str(error.value)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, 4, 5, 7])  # 6 has no score at which it is 0
 def test_relaxed_solution_has_the_gradient_of_its_differences(solved, seed):
     deal = random_hypo.formula_deal(seed, solved[seed][1]["obligors"]) | {
         "rs_abs_max": 8000.0, "rs_bound_lower": 20.0, "rs_bound_higher": 4700.0}
@@ -254,8 +258,7 @@ def test_relaxed_solution_has_the_gradient_of_its_differences(solved, seed):
 
     x = jnp.stack([getattr(problem, name) for name in names])
     (score, converged), gradient = jax.jit(jax.value_and_grad(solution, has_aux=True))(x)
-    if not converged:
-        pytest.skip("this deal has no score at which the cushion is 0")
+    assert converged
     step = 1e-6
     both = [jax.jit(solution)(x + s * step * jnp.eye(3)[n])[0] for n in range(3) for s in (1, -1)]
     differences = (np.array(both[::2]) - np.array(both[1::2])) / (2 * step)

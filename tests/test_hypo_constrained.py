@@ -221,6 +221,7 @@ def cushions(shares, deal):
                + shares @ p.life / a[6]))
 
 
+@pytest.mark.slow
 def test_least_cushion():
     """Stationary, as low as any random pool here, priced."""
     limits, trading, positions = deal(1)

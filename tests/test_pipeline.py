@@ -31,7 +31,7 @@ def assert_same(a, b, exact):
             np.testing.assert_allclose(x, y, atol=1e-12)
 
 
-@pytest.mark.parametrize("mode", ["markov", "expected"])
+@pytest.mark.parametrize("mode", ["markov", pytest.param("expected", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("generator", [
     "var", pytest.param("block_bootstrap", marks=pytest.mark.slow)])
 def test_cash_is_conserved_through_the_graph(mode, generator):

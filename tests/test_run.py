@@ -176,6 +176,7 @@ def test_loans_that_outlive_a_deal_that_cannot_sell_them_are_refused(tmp_path):
         assemble(config, folder)
 
 
+@pytest.mark.slow
 def test_what_a_killed_run_left_is_cleared_and_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
     config, folder = read_config(overrides=[*SMALL, short_deal(), 'scenarios=["baseline"]'])
     left = tmp_path / "out.partial"
@@ -213,6 +214,7 @@ def test_an_out_that_cannot_be_made_is_refused_before_any_work(tmp_path):
         choose_folder(read_config()[0], tmp_path / "file" / "sub")
 
 
+@pytest.mark.slow
 def test_a_users_own_tape_runs(tmp_path):
     rows = "\n".join(f"L{i},5500000,float,203{i % 3}-0{1 + i % 9}-15,340,B" for i in range(100))
     (tmp_path / "tape.csv").write_text(

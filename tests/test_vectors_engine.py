@@ -27,7 +27,8 @@ def published_periods():
     """Oracle files by name that tell the loans behind their periods."""
     files = {path.name: json.loads(path.read_text()) for folder in FOLDERS
              for path in sorted(folder.glob("*.json"))}
-    return {name: x for name, x in files.items() if x.get("schema") == "clo_waterfall_oracle_v1"
+    return {name: x for name, x in files.items() if isinstance(x, dict)
+            and x.get("schema") == "clo_waterfall_oracle_v1"
             and "collateral_of_origin" in x["deal"]}
 
 

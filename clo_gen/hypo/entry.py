@@ -14,7 +14,9 @@ import numpy as np
 from clo_gen.hypo.batch import solve_discrete_batch, solve_formula_batch, stacked
 from clo_gen.hypo.objects import ConcLimitException, HypoPool, HypoResultMonitor, Obligor
 from clo_gen.hypo.problem import (
-    UNITS,
+    IND_EXCEPTIONS,
+    INDUSTRIES,
+    OB_EXCEPTIONS,
     discrete_inputs,
     discrete_problem,
     formula_inputs,
@@ -63,8 +65,8 @@ def hypo_pool_formula_constraints(hypo_pool_diversity, run_mode, rs_abs_max, coe
 def hypo_pools_discrete(deals):
     """[HypoPool] of many deals, each a dict of hypo_pool_discrete_constraints's arguments."""
     judged = _judged(deals, discrete_inputs)
-    exceptions, groups = (rounded_up(max(len(i[name]) for i in judged), UNITS)
-                          for name in ("ob_exceptions", "ind_exceptions"))
+    exceptions, groups = (rounded_up(max(len(i[name]) for i in judged), to) for name, to in (
+        ("ob_exceptions", OB_EXCEPTIONS), ("ind_exceptions", IND_EXCEPTIONS)))
     results = [None] * len(judged)
     # Deals of one table shape and of one size class run together: a pool of 512 costs twice 256.
     with jax.enable_x64(True):
@@ -81,8 +83,8 @@ def hypo_pools_discrete(deals):
 
 def _shape(i):
     """What deals share to be solved together: room for obligors, industries, mode, tables."""
-    return (room_for(i), i["n_simple"] if i["simple"] else len(i["codes"]),
-            i["simple"],
+    industries = i["n_simple"] if i["simple"] else len(i["codes"])
+    return (room_for(i), rounded_up(industries, INDUSTRIES), i["simple"],
             *(np.asarray(i[name], float).tobytes() for name in ("risk_score", "bound", "score")))
 
 

@@ -27,8 +27,8 @@ from clo_gen.io.hypo_tables import (
 from clo_gen.io.problems import Problems
 from clo_gen.risk.rating import RatingTable, idealised_rate
 
-UNITS = 4  # exceptions are padded to a multiple of this,
-OBLIGORS = 256  # and pools to this times a power of two: each size compiles anew
+# Arrays are padded to multiples of these, pools by powers of two: each new size compiles anew.
+OB_EXCEPTIONS, IND_EXCEPTIONS, INDUSTRIES, OBLIGORS = 8, 4, 32, 256
 
 
 def padded(units, size):
