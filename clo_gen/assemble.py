@@ -16,7 +16,7 @@ from clo_gen.io.deal_arrays import purchases
 from clo_gen.io.macro import MacroHistory, moodys_baa, read_macro
 from clo_gen.io.panel import CountHistory, read_rating_events, transition_counts
 from clo_gen.io.problems import InputError, Problems
-from clo_gen.io.synthetic import LABEL, synthetic_tape
+from clo_gen.io.synthetic import HYPOTHETICAL, LABEL, synthetic_tape
 from clo_gen.io.tape import ColumnMap, LoadedTape, judge_tape, read_column_map, read_tape
 from clo_gen.models import macro_baseline, prepayment, systematic, transition_baseline
 from clo_gen.pipeline import Inputs, Params, Setup, index_now
@@ -141,11 +141,14 @@ def fit_macro(config, macro: MacroHistory, last_month):
     return params, recent, sample.index[0], sample.index[-1]
 
 
-def load_tape(config: RunConfig, folder, deal_terms):
-    """LoadedTape named by the config: a file, or synthetic terms of the deal's target par."""
+def load_tape(config: RunConfig, folder, deal_terms, frame=None):
+    """LoadedTape of a `frame` of tape columns, or as named by the config: a file, or synthetic
+    terms of the deal's target par."""
     indices = tuple(config.indices)
     common = dict(cutoff=deal_terms.closing, space=RATING, indices=indices,
                   recovery_by_lien=config.recovery.by_lien)
+    if frame is not None:
+        return judge_tape(frame, source="given tape", **common)
     if config.tape.file:
         columns = read_column_map(folder / config.tape.columns) if config.tape.columns else None
         return read_tape(folder / config.tape.file, columns=columns or ColumnMap(), **common)
@@ -171,10 +174,13 @@ def _check_maturities(tape, deal):
     problems.raise_if_any()
 
 
-def assemble(config: RunConfig, folder: pathlib.Path):
-    """Assembly of a run. Raises InputError for any bad file or combination."""
+def assemble(config: RunConfig, folder: pathlib.Path, *, frame=None):
+    """Assembly of a run; `frame` (text, tape columns) replaces the config's tape.
+
+    Raises InputError for any bad file or combination.
+    """
     terms = read_deal(folder / config.deal).terms
-    tape = load_tape(config, folder, terms)
+    tape = load_tape(config, folder, terms, frame)
     deal = read_deal(folder / config.deal, par=tape.par)
     _check_maturities(tape, deal)
     if terms.index not in config.indices:
@@ -219,7 +225,7 @@ def assemble(config: RunConfig, folder: pathlib.Path):
 def _provenance(config, macro, counts, tape, deal, first, last):
     embedded = config.macro.source == "embedded"
     labels = tape.frame.get("data_label", pd.Series(dtype=str))
-    synthetic = config.tape.synthetic is not None or labels.eq(LABEL).any()
+    made = [name for name in (LABEL, HYPOTHETICAL) if labels.eq(name).any()]
     shipped = tables.is_shipped(deal.source)
     constructed = deal.terms.source.startswith("constructed")
     vintage = ["revised data, 2026-08 vintage"] if embedded else []
@@ -247,7 +253,7 @@ def _provenance(config, macro, counts, tape, deal, first, last):
                       f"prepayment is an assumption: {config.prepayment.cpr:.0%} a year"],
         },
         "tape": {
-            "kind": LABEL if synthetic else "user",
+            "kind": made[0] if made else "user",
             "source": tape.source,
             "notes": [f"{len(tape.frame)} loans", *(f"derived {d}" for d in tape.derived),
                       *([f"unknown columns kept: {', '.join(tape.extra)}"] if tape.extra else [])],

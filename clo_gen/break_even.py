@@ -1,4 +1,5 @@
-"""First-loss CDR of every class: how high a constant default rate it survives.
+"""First-loss CDR of every class: how high a constant default rate it survives; and the break-even
+default rate: how much of the pool may default, along a timing curve.
 
 The pool runs under assumption vectors (cash.vectors) in place of the simulation, then through the
 deal's waterfall; all classes are searched in one batch.
@@ -6,9 +7,12 @@ deal's waterfall; all classes are searched in one batch.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from clo_gen.cash import new_collateral, vectors
 from clo_gen.deal.waterfall import run_waterfall
+from clo_gen.io.problems import Problems
+from clo_gen.numerics import lesser, safe_ratio
 from clo_gen.pipeline import Inputs, Setup
 from clo_gen.records import Vectors
 from clo_gen.risk.break_even import first_loss_cdr
@@ -67,3 +71,58 @@ def compile_batch(setup: Setup):
         return jax.vmap(lambda c, s: first_loss_cdrs(inputs, c, s, setup=setup))(cpr, severity)
 
     return jax.jit(batch)
+
+
+TIMINGS = {"early": (0.4, 0.3, 0.15, 0.1, 0.05), "even": (0.2, 0.2, 0.2, 0.2, 0.2),
+           "late": (0.05, 0.1, 0.15, 0.3, 0.4)}  # shares of all defaults by year: our choice
+
+
+def timing_curves(timings, months):
+    """(names, monthly shares [n, months]) of default timings {name: shares by year}; None: TIMINGS.
+
+    Raises InputError unless shares are not negative and sum to 1 within the months.
+    """
+    timings, problems, rows = timings or TIMINGS, Problems("timings"), []
+    for name, shares in timings.items():
+        years = np.asarray(shares, float)
+        if years.ndim != 1 or (years < 0).any() or abs(years.sum() - 1.0) > 1e-9:
+            problems.add(name, shares, "shares by year that are not negative and sum to 1")
+        elif 12 * len(years) > months:
+            problems.add(name, f"{len(years)} years", f"at most the deal's {months / 12:g}")
+        else:
+            rows.append(np.pad(np.repeat(years / 12, 12), (0, months - 12 * len(years))))
+    problems.raise_if_any()
+    return tuple(timings), np.stack(rows)
+
+
+def timed_vectors(inputs: Inputs, rate, timing, cpr, severity):
+    """Vectors under which the share `rate` of the pool defaults, in month t `rate` x timing[t], as
+    long as that much is left after `cpr`."""
+    flat = flat_vectors(inputs, 0.0, cpr, severity)
+    stay = 1.0 - vectors.period_rate(flat.cpr[0], flat.years[0])
+
+    def month(left, share):
+        hazard = lesser(safe_ratio(rate * share, left, 1.0), 1.0)
+        return left * (1.0 - hazard) * stay, hazard
+
+    hazard = jax.lax.scan(month, jnp.ones_like(stay), timing)[1]
+    return flat.replace(cdr=1.0 - (1.0 - hazard) ** 12)
+
+
+def break_even_default_rates(inputs: Inputs, timing, shift, cpr, severity, *, setup: Setup):
+    """risk.break_even.BreakEven over the K-1 debt classes: the share of par that defaults along
+    `timing` [T] before principal or deferred interest of the class is unpaid at maturity.
+
+    `shift` [] is added to every index. A class never hit has what can default at most, 1.
+    """
+    followed = jnp.asarray([c for c in setup.index_columns if c >= 0], int)
+    moved = inputs.replace(curves=inputs.curves + shift,
+                           history=inputs.history.at[-1, followed].add(shift))
+
+    def unpaid(rate, args):
+        assumed = timed_vectors(moved, rate, timing, *args)
+        cash = under_vectors(moved, assumed, setup=setup)
+        left = (cash.balance[-1] + cash.unpaid[-1])[:-1]
+        return left / jnp.where(inputs.deal.balance[:-1] > 0, inputs.deal.balance[:-1], 1.0)
+
+    return first_loss_cdr(unpaid, (jnp.asarray(cpr, float), jnp.asarray(severity, float)))

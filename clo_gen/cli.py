@@ -116,6 +116,40 @@ def break_even(
     _guard(debug, _break_even, config, _overrides(tape, deal), cpr, severity, out)
 
 
+@app.command()
+def hypo(
+    file: Annotated[pathlib.Path, typer.Argument(
+        help="Deals (CSV, one a row), or one deal (TOML).")],
+    out: Annotated[pathlib.Path | None, typer.Option(
+        help="results.csv; for one deal also a new folder for its obligors and pictures.")] = None,
+    debug: _DEBUG = False,
+):
+    """Hypo pools: the worst pool that each deal's limits still allow.
+
+    Examples: clo-gen hypo deals.csv --out results.csv; clo-gen hypo deal.toml --out pool
+    """
+    _guard(debug, _hypo, file, out)
+
+
+@app.command()
+def quality(
+    tape: Annotated[pathlib.Path, typer.Argument(help="Your loan tape (CSV or Parquet).")],
+    limits: Annotated[pathlib.Path, typer.Option(help="The deal's limits (TOML).")],
+    cutoff: Annotated[str, typer.Option(help="Date of the test, such as 2025-10-15.")],
+    before: Annotated[pathlib.Path | None, typer.Option(
+        help="Tape of an earlier portfolio, for maintain or improve.")] = None,
+    columns: Annotated[pathlib.Path | None, typer.Option(
+        help="Column map (TOML) of a tape with other headers.")] = None,
+    out: Annotated[pathlib.Path | None, typer.Option(help="CSV of every test.")] = None,
+    debug: _DEBUG = False,
+):
+    """Collateral quality and concentration tests of a tape.
+
+    Example: clo-gen quality tape.csv --limits limits.toml --cutoff 2025-10-15
+    """
+    _guard(debug, _quality, tape, limits, cutoff, before, columns, out)
+
+
 def _overrides(tape, deal):
     out = [f"tape={{file={str(tape.resolve())!r}}}"] if tape is not None else []
     return out + ([f"deal={str(deal.resolve())!r}"] if deal is not None else [])
@@ -142,6 +176,7 @@ def _run(config_path, out, overrides):
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from clo_gen import terminal
     from clo_gen.io.config import read_config
     from clo_gen.run import main_job
 
@@ -161,65 +196,29 @@ def _run(config_path, out, overrides):
         summary, evaluation, written = main_job(
             config, folder, out, on_block=on_block,
             on_stage=lambda text: progress.update(task, description=text))
-    _print_summary(console, summary, evaluation, written)
-
-
-def _print_summary(console, summary, evaluation, written):
-    from rich import box
-    from rich.table import Table
-
-    scenarios, deal = summary["scenarios"], summary["deal"]
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left",
-                  title=f"{deal['name']}: {summary['paths']:,} paths a scenario, "
-                        f"{deal['currency']} {deal['par'] / 1e6:,.1f}m par")
-    table.add_column("")
-    table.add_column("enh.", justify="right")
-    for name in scenarios:
-        table.add_column(name.replace("_", " ", 1).replace(" ", "\n"), justify="right")
-    for label, key in (("pool EL", "expected_loss"), ("  std. error", "std_error"),
-                       ("pool VaR 99", "var_99"), ("pool CVaR 99", "cvar_99")):
-        table.add_row(label, "", *(f"{s['portfolio'][key]:.2%}" for s in scenarios.values()))
-    table.add_section()
-    table.add_row("class", "", *("P(loss)  EL" for _ in scenarios))
-    for tranche, enhancement in deal["credit_enhancement"].items():
-        cells = (s["tranches"][tranche] for s in scenarios.values())
-        table.add_row(tranche, f"{max(enhancement, 0):.1%}", *(
-            f"{t['loss_probability']:.1%} {t['expected_loss']:5.1%}" for t in cells))
-    console.print(table)
-    for name, data in summary["data"].items():
-        console.print(f"{name}: {data['kind']} - {data['source']}", highlight=False, markup=False)
-    timing = summary["timing"]
-    console.print(
-        f"held-out: {evaluation['transitions']['verdict']}\n"
-        f"cash in = cash out to {summary['cash_conservation_error']:.1e} of par; "
-        f"fit {timing['fit_s']:.1f} s, compile {timing['compile_s']:.1f} s, "
-        f"run {timing['run_s']:.1f} s\nwritten to {written} (open report.html)",
-        highlight=False, markup=False)
-
-
-def _print(text):
-    from rich.console import Console
-
-    Console().print(text, highlight=False, markup=False, soft_wrap=True)
+    console.print(terminal.run_table(summary))
+    for line in terminal.run_notes(summary, evaluation, written):
+        terminal.say(line)
 
 
 def _show(file):
     from clo_gen.io.deal import read_deal
     from clo_gen.io.problems import InputError
     from clo_gen.io.standard import as_toml
+    from clo_gen.terminal import say
 
     if file.suffix == ".json":
         raise InputError(f"{file}: --show writes out the lists of a deal file (.toml)")
-
-    _print(as_toml(read_deal(file).lists))
+    say(as_toml(read_deal(file).lists))
 
 
 def _check(file):
     _set_up_jax()
     from clo_gen.explain import explain_deal
     from clo_gen.io.deal import read_deal
+    from clo_gen.terminal import say
 
-    _print(explain_deal(read_deal(file)))
+    say(explain_deal(read_deal(file)))
 
 
 def _save(out, text):
@@ -239,6 +238,7 @@ def _waterfall(file, collections, out, rate):
     _set_up_jax()
     import json
 
+    from clo_gen import terminal
     from clo_gen.io.problems import InputError
     from clo_gen.waterfall_job import as_json, as_table, distribute
 
@@ -249,58 +249,12 @@ def _waterfall(file, collections, out, rate):
         text = (json.dumps(as_json(done), indent=1) if out.suffix == ".json"
                 else as_table(done).to_csv(index=False))
         _save(out, text)
-    _print_distribution(done)
+    terminal.show(terminal.distribution_table(done))
+    for line in (*terminal.happened(done), *done.notes):
+        terminal.say(line)
+    terminal.say(f"in millions; cash in = cash out to {done.conservation_error:.1e} of par")
     if out is not None:
-        _print(f"every payment: {out}")
-
-
-def _print_distribution(d):
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    terms, par, c = d.deal.terms, d.deal.par, d.cash
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left",
-                  title=f"{terms.name}: {len(d.collections.pay_dates)} payments, "
-                        f"{terms.currency} {par / 1e6:,.1f}m par, priced at {d.rate:.2%}")
-    table.add_column("")
-    for name in ("balance", "interest", "principal", "unpaid", "WAL, y", "price, %", "IRR"):
-        table.add_column(name, justify="right")
-    million = lambda x: f"{float(x) * par / 1e6:,.2f}"  # noqa: E731
-
-    def number(x, form):
-        return format(x, form) if x == x else "-"
-
-    for k, name in enumerate(d.deal.classes):
-        n = d.numbers[name]
-        debt_left = c.balance[-1, k] + c.unpaid[-1, k] if k < len(d.deal.classes) - 1 else 0.0
-        table.add_row(name, million(d.deal.deal.balance[k]), million(c.interest[:, k].sum()),
-                      million(c.principal[:, k].sum()), million(debt_left),
-                      number(n["wal_years"], ".2f"), number(n["price"] * 100, ".2f"),
-                      number(n["irr"], ".2%"))
-    table.add_section()
-    for f, name in enumerate(d.deal.fees):
-        table.add_row(name, "", million(c.fees[:, f].sum()), "", million(c.fee_unpaid[-1, f]))
-    if c.incentive.any():
-        table.add_row("incentive fee", "", million(c.incentive.sum()))
-    Console().print(table)
-    for text in (*_happened(d), *d.notes):
-        _print(text)
-    _print(f"in millions; cash in = cash out to {d.conservation_error:.1e} of par")
-
-
-def _happened(d):
-    """What an analyst asks first: failed tests, a call, acceleration."""
-    dates, c = d.collections.pay_dates, d.cash
-    for q, name in enumerate(d.deal.tests):
-        failed = (c.ratio[:, q] > 0) & (c.ratio[:, q] < float(d.deal.deal.trigger[q]) * (1 - 1e-12))
-        if failed.any():
-            yield (f"{name} failed on {failed.sum()} of {len(dates)} dates, first "
-                   f"{dates[failed.argmax()]}; repaid or diverted "
-                   f"{float(c.cure[:, q].sum()) * d.deal.par / 1e6:,.2f}")
-    for what, weight in (("called", c.called), ("accelerated", c.accelerated)):
-        if (weight > 0.5).any():
-            yield f"{what} on {dates[(weight > 0.5).argmax()]}"
+        terminal.say(f"every payment: {out}")
 
 
 def _break_even(config_path, overrides, cpr, severity, out):
@@ -309,6 +263,7 @@ def _break_even(config_path, overrides, cpr, severity, out):
 
     import jax.numpy as jnp
 
+    from clo_gen import terminal
     from clo_gen.assemble import assemble
     from clo_gen.break_even import compile_batch
     from clo_gen.io.config import read_config
@@ -328,25 +283,37 @@ def _break_even(config_path, overrides, cpr, severity, out):
     if out is not None:
         lines = [rows[0].keys(), *(row.values() for row in rows)]
         _save(out, "".join(",".join(map(str, line)) + "\n" for line in lines))
-    _print_break_even(a, rows, bool(found.converged.all()))
+    terminal.show(terminal.break_even_table(a.deal.terms.name, rows))
+    terminal.say(f"tape: {a.provenance['tape']['kind']} - {a.provenance['tape']['source']}; "
+                 f"recovery after {a.setup.recovery_lag} months; indices stay where the curve or "
+                 "the cut-off has them"
+                 + ("" if found.converged.all() else "; not every search converged"))
 
 
-def _print_break_even(a, rows, converged):
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+def _hypo(file, out):
+    _set_up_jax()
+    from clo_gen import terminal
+    from clo_gen.hypo_job import hypo_job, save
 
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left",
-                  title=f"{a.deal.terms.name}: first-loss CDR (constant yearly default rate)")
-    for name in rows[0]:
-        table.add_column(name, justify="right")
-    for row in rows:
-        table.add_row(*(f"{x:.0%}" if key in ("cpr", "severity") else f"{x:.2%}"
-                        for key, x in row.items()))
-    Console().print(table)
-    _print(f"tape: {a.provenance['tape']['kind']} - {a.provenance['tape']['source']}; recovery "
-           f"after {a.setup.recovery_lag} months; indices stay where the curve or the cut-off has "
-           "them" + ("" if converged else "; not every search converged"))
+    report = hypo_job(file)
+    if out is not None:
+        save(report, out)
+    terminal.show(terminal.hypo_table(report))
+    for line in terminal.hypo_notes(report):
+        terminal.say(line)
+    if out is not None:
+        terminal.say(f"written to {out}")
+
+
+def _quality(tape, limits, cutoff, before, columns, out):
+    _set_up_jax()
+    from clo_gen import terminal
+    from clo_gen.quality_job import as_table, quality_job
+
+    report = quality_job(tape, limits, cutoff=cutoff, out=out, before=before, columns=columns)
+    terminal.show(as_table(report.rows))
+    for line in report.notes:
+        terminal.say(line)
 
 
 def main():

@@ -171,3 +171,47 @@ def write_figures(a, results, folder):
         written = {caption: draw(a, results, folder / f"{name}.png")
                    for name, (caption, draw) in FIGURES.items()}
     return {caption: path for caption, path in written.items() if path is not None}
+
+
+def obligor_ladder(ax, shares):
+    """Shares of the obligors, largest first, percent of the pool."""
+    ax.bar(np.arange(1, len(shares) + 1), np.asarray(shares) * 100, width=1.0,
+           color=COLORS["baseline"])
+    return ax
+
+
+def industry_bars(ax, shares, obligors):
+    """Shares of the industries [I], largest first, percent; the number of obligors on each bar."""
+    bars = ax.bar(np.arange(1, len(shares) + 1), np.asarray(shares) * 100, color=COLORS["adverse"])
+    ax.bar_label(bars, [str(n) for n in obligors], fontsize=7)
+    return ax
+
+
+def sdr_against_bdr(ax, scores, sdr, bdr, solution):
+    """SDR of the pool over the risk score, the adjusted BDR less cushion, and the solution."""
+    ax.plot(scores, np.asarray(sdr) * 100, color=COLORS["severely_adverse"], label="SDR")
+    ax.axhline(bdr * 100, color=COLORS["baseline"], label="adjusted BDR less cushion")
+    ax.axvline(solution, color="0.4", linestyle="--", linewidth=1.0, label="solution")
+    return ax
+
+
+def write_hypo_figure(path, name, obligors, curve_data):
+    """PNG of one hypo pool: obligor ladder, industries and, with a monitor, SDR against BDR."""
+    figure = Figure(figsize=(11, 3.4 if curve_data is None else 6.4), layout="constrained")
+    grid = figure.add_gridspec(1 if curve_data is None else 2, 2)
+    ladder, bars = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1])
+    obligor_ladder(ladder, [o.percentage for o in obligors])
+    ladder.set(title=f"{name}: {len(obligors)} obligors (hypothetical)", xlabel="obligor, by size",
+               ylabel="% of pool")
+    held = {}
+    for o in obligors:
+        held.setdefault(o.industry, []).append(o.percentage)
+    held = sorted(held.values(), key=sum, reverse=True)
+    industry_bars(bars, [sum(x) for x in held], [len(x) for x in held])
+    bars.set(title=f"{len(held)} industries, obligors on top", xlabel="industry, by size",
+             ylabel="% of pool")
+    if curve_data is not None:
+        axis = figure.add_subplot(grid[1, :])
+        sdr_against_bdr(axis, *curve_data).legend(frameon=False)
+        axis.set(title="CDO Monitor", xlabel="risk score of the pool", ylabel="%")
+    figure.savefig(path, dpi=110)

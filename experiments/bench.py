@@ -25,11 +25,13 @@ jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
 
 import jax.numpy as jnp  # noqa: E402
+import numpy as np  # noqa: E402
 
 from clo_gen import mesh, pipeline, rng  # noqa: E402
 from clo_gen.assemble import assemble  # noqa: E402
 from clo_gen.cash.new_collateral import from_rates  # noqa: E402
 from clo_gen.deal.waterfall import run_waterfall  # noqa: E402
+from clo_gen.hypo import Obligor, batch, problem  # noqa: E402
 from clo_gen.io.config import read_config  # noqa: E402
 from clo_gen.io.deal import load_deal  # noqa: E402
 from clo_gen.io.deal_arrays import purchases  # noqa: E402
@@ -147,6 +149,40 @@ def graph_case(paths):
                             "unit": "loan-months", "work": work}
 
 
+def hypo_deals(count):
+    """Random deals near published limits; of about one in six the industry exceptions must go."""
+    draw = np.random.default_rng(0)
+
+    def deal():
+        ob, ind = draw.uniform(0.015, 0.025), draw.uniform(0.08, 0.12)
+        return dict(
+            pool_par=1.0, conc_limit_basis=draw.uniform(0.95, 1.15), ob_max=ob, ind_max=ind,
+            dscore_min=draw.uniform(45, 75), riskscore_max=draw.uniform(2400, 3300),
+            ob_exceptions=[(int(draw.integers(0, 6)), 1.25 * ob)], ob_floor=0.005,
+            ind_exceptions=[(1, 1.5 * ind), (2, 1.2 * ind)], ind_floor=0.04)
+
+    return [deal() for _ in range(count)]
+
+
+def hypo_case(kind, count):
+    """Deals a second of the compiled batch, 256 obligors, results back on the host."""
+    judged = [problem.discrete_inputs(**deal) for deal in hypo_deals(count)]
+    problems = batch.stacked([problem.discrete_problem(i, exceptions=8, groups=4) for i in judged])
+    tables = problem.tables_of(judged[0])
+
+    def discrete():
+        return batch.solve_discrete_batch(problems, tables, obligors=256, industries=32)
+
+    pools = discrete().pool
+    monitor = problem.formula_problem(problem.formula_inputs(
+        hypo_pool_diversity=[Obligor(1.0, 0)], run_mode="SP_WARF", rs_abs_max=4000.0,
+        coef_bdr=(0.109706, 4.140929, 1.064031), rvst_target_par=1.0, collat_prin_amt=0.99,
+        was=0.036, warr=0.4, wal=5.0, rs_bound_lower=500.0, rs_bound_higher=4500.0))
+    monitors = batch.stacked([monitor] * count)
+    return (discrete if kind == "discrete" else
+            lambda: batch.solve_formula_batch(monitors, pools)), count
+
+
 def random_case(paths):
     """The floor of a draw a loan and month: the random numbers alone."""
 
@@ -175,9 +211,33 @@ CASES = {
     "waterfall-gradient": lambda n: waterfall_case(10_000 * n // 512, gradient=True),
     "graph-200": graph_case,
 }
+HYPO = ("hypo-discrete", "hypo-formula")
+
+
+def timed(run, repeats=6):
+    """Median and spread in seconds of `run` after the first call."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        jax.block_until_ready(run())
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[1:]), max(times[1:]) - min(times[1:]), times[0]
+
+
+def measure_hypo(name, deals):
+    run, count = hypo_case(name.removeprefix("hypo-"), deals)
+    median, spread, first = timed(run)
+    return {"case": name, "deals": count, "obligors": 256, "unit": "deals",
+            "compile_s": round(first - median, 2), "median_s": round(median, 4),
+            "spread_s": round(spread, 4), "per_s": round(count / median),
+            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            "devices": jax.device_count(), "platform": jax.devices()[0].platform,
+            "dtype": "float64"}
 
 
 def measure(name, paths):
+    if name in HYPO:
+        return measure_hypo(name, 10_000 * paths // 512)
     run, args, spread_at, facts = CASES[name](paths)
     devices = mesh.path_mesh()
     spread_at = (spread_at,) if isinstance(spread_at, int) else spread_at
@@ -187,15 +247,9 @@ def measure(name, paths):
     start = time.perf_counter()
     compiled = jax.jit(run, in_shardings=shardings).lower(*args).compile()
     compile_s = time.perf_counter() - start
-    times = []
-    for _ in range(6):
-        start = time.perf_counter()
-        jax.block_until_ready(compiled(*args))
-        times.append(time.perf_counter() - start)
-    median = statistics.median(times[1:])
+    median, spread, _ = timed(lambda: compiled(*args))
     return {"case": name, **facts, "compile_s": round(compile_s, 2), "median_s": round(median, 4),
-            "spread_s": round(max(times[1:]) - min(times[1:]), 4),
-            "per_s": round(facts["work"] / median),
+            "spread_s": round(spread, 4), "per_s": round(facts["work"] / median),
             "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
             "devices": jax.device_count(), "platform": jax.devices()[0].platform,
             "dtype": "float64 money, float32 draws"}
@@ -219,7 +273,7 @@ def commit():
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--paths", type=int, default=512)
-    parser.add_argument("--cases", default=",".join(CASES))
+    parser.add_argument("--cases", default=",".join((*CASES, *HYPO)))
     options = parser.parse_args()
     for case in options.cases.split(","):
         print(json.dumps(measure(case, options.paths) | {"commit": commit()}), flush=True)

@@ -6,6 +6,7 @@ import pandas as pd
 from clo_gen.io import dates
 
 LABEL = "synthetic"
+HYPOTHETICAL = "hypothetical"  # a pool that limits allow, held by nobody
 INDUSTRIES, REGIONS = 30, ("Northeast", "South", "Midwest", "West")
 
 

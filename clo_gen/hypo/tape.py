@@ -1,0 +1,43 @@
+"""A hypo pool as a loan tape: it then runs through the simulation and the waterfall like any other.
+
+Every line says that it is hypothetical.
+"""
+
+import pandas as pd
+
+from clo_gen.io import dates
+from clo_gen.io.problems import InputError
+from clo_gen.io.synthetic import HYPOTHETICAL
+from clo_gen.io.tables import data_path
+
+
+def as_tape(obligors, *, par, cutoff, was, warr, wal, benchmark="SOFR", floor_bps=0.0):
+    """Text frame in tape columns, one floating bullet loan an obligor.
+
+    `obligors` is the OrderedDict of a result; `par` the pool's par in currency, `cutoff` the date
+    it stands at, `was` and `warr` fractions, `wal` years: the time to maturity of every loan.
+    Ratings 1..21 become S&P's notches. Raises InputError for an empty or unrated pool.
+    """
+    scale = pd.read_csv(data_path("rating_scale.csv")).set_index("rating_int")["sp"]
+    listed = list(getattr(obligors, "values", lambda: obligors)())
+    unrated = [n + 1 for n, o in enumerate(listed) if o.rating not in scale.index]
+    if not listed or unrated:
+        raise InputError("hypo pool: " + (f"obligor {unrated[0]} has no rating; want 1 to 21"
+                                          if listed else "empty; want at least one obligor"))
+    maturity = str(dates.add_months(cutoff, max(round(12 * wal), 1)))
+    return pd.DataFrame({
+        "loan_id": [f"HYP{n + 1:04d}" for n in range(len(listed))],
+        "obligor_id": [f"OB{n + 1:03d}" for n in range(len(listed))],
+        "maturity_date": maturity,
+        "current_balance": [f"{o.percentage * par:.6f}" for o in listed],
+        "rate_type": "float",
+        "spread_bps": f"{1e4 * was:.6f}",
+        "benchmark": benchmark,
+        "floor": f"{floor_bps:.6f}",
+        "rating": [scale[o.rating] for o in listed],
+        "lien": "first",
+        "recovery_rate": f"{warr:.8f}",
+        "industry_sector": [f"industry {o.industry}" for o in listed],
+        "geography_region": [f"region {o.region}" for o in listed],
+        "data_label": HYPOTHETICAL,
+    })

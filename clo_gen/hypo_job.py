@@ -1,0 +1,211 @@
+"""`clo-gen hypo`: hypo pools of a table of deals, or of one deal with its pictures."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+import pandas as pd
+
+from clo_gen.hypo import hypo_pools_discrete, hypo_pools_formula
+from clo_gen.io.problems import InputError, Problems
+from clo_gen.io.table import Column, judge, read_table
+from clo_gen.io.toml import load_toml
+
+_NUMBERS = ("pool_par", "conc_limit_basis", "dscore_min", "ob_max", "ind_max", "riskscore_max",
+            "ob_floor", "ind_floor")
+_MONITOR = ("rs_abs_max", "rvst_target_par", "collat_prin_amt", "was", "warr", "wal",
+            "rs_bound_lower", "rs_bound_higher")
+# Beside these: texts such as 2x0.025;1x0.02 (exceptions), 17:0.05 (forced ratings), 1;2;3 (lists).
+COLUMNS = (
+    Column("deal"), *(Column(name, "number") for name in (*_NUMBERS, *_MONITOR)),
+    Column("monitor_cushion", "number"), Column("ob_exceptions"), Column("ind_exceptions"),
+    Column("force_high"), Column("force_low"), Column("is_simple_industry", "flag"),
+    Column("n_simple_industry", "integer", 1), Column("run_mode"), Column("coef_bdr"),
+    Column("coef_sdr"),
+)
+_NAMES = tuple(column.name for column in COLUMNS)
+
+
+@dataclasses.dataclass(frozen=True)
+class HypoReport:
+    """What was asked, what was found: one entry a deal, `monitors` None where not asked for."""
+
+    deals: tuple[dict, ...]
+    pools: tuple
+    monitors: tuple
+
+    def rows(self):
+        """One dict a deal: results of both solves, exceptions as text."""
+        return [_row(d, p, m) for d, p, m in zip(self.deals, self.pools, self.monitors,
+                                                 strict=True)]
+
+
+def hypo_job(path):
+    """HypoReport of a table (CSV or Parquet, one row a deal) or of one deal (TOML).
+
+    Keys are the arguments of hypo_pool_discrete_constraints; where run_mode is given, those of
+    hypo_pool_formula_constraints too, solved on the pool that the limits allow. Raises InputError
+    with every problem.
+    """
+    path = pathlib.Path(path)
+    deals = [_one_deal(path)] if path.suffix == ".toml" else _deals(path)
+    names = [d.pop("deal") for d in deals]
+    limits = [{"ob_exceptions": None, "ind_exceptions": None, "source": f"{path}: {name}"} | {
+        k: v for k, v in d.items() if k in _NUMBERS or k in (
+            "ob_exceptions", "ind_exceptions", "force_high", "force_low", "is_simple_industry",
+            "n_simple_industry")} for d, name in zip(deals, names, strict=True)]
+    pools = hypo_pools_discrete(limits)
+    asked = [n for n, d in enumerate(deals) if d.get("run_mode")]
+    monitors = [None] * len(deals)
+    if asked:
+        found = hypo_pools_formula([_monitor_inputs(deals[n], pools[n], f"{path}: {names[n]}")
+                                    for n in asked])
+        for n, monitor in zip(asked, found, strict=True):
+            monitors[n] = monitor
+    return HypoReport(tuple({"deal": name} | d for name, d in zip(names, deals, strict=True)),
+                      tuple(pools), tuple(monitors))
+
+
+def _monitor_inputs(deal, pool, source):
+    keys = (*_MONITOR, "run_mode", "coef_bdr", "coef_sdr", "monitor_cushion", "force_high",
+            "force_low")
+    return {k: deal.get(k) for k in keys} | {
+        "hypo_pool_diversity": pool["obligors"], "source": f"{source}, CDO Monitor"}
+
+
+def _deals(path):
+    """Arguments of every row of a table."""
+    frame = read_table(path)
+    problems = Problems(path)
+    for name in frame.columns:
+        if name not in _NAMES:
+            problems.say(f"column {name}: unknown; known columns: {', '.join(_NAMES)}")
+    for name in (n for n in _NUMBERS if n not in frame):
+        problems.say(f"column {name}: missing")
+
+    def label(row):
+        return f"row {row + 2}"
+
+    typed = judge(frame, COLUMNS, problems, label)
+    deals = []
+    for n, row in enumerate(typed.to_dict("records")):
+        given = {k: v for k, v in row.items() if v is not None and v == v}
+        for name in (k for k in _NUMBERS if k in typed and k not in given
+                     and not str(frame[k].iloc[n]).strip()):
+            problems.say(f"{label(n)}, {name}: missing")
+        deals.append(_with_texts(given, label(n), problems) | {
+            "deal": given.get("deal", label(n))})
+    problems.raise_if_any()
+    return deals
+
+
+def _one_deal(path):
+    """Arguments of a TOML deal."""
+    given, problems = load_toml(path), Problems(path)
+    for key in set(given) - set(_NAMES):
+        problems.say(f"{key}: unknown key; known keys: {', '.join(_NAMES)}")
+    for name in (n for n in _NUMBERS if n not in given):
+        problems.say(f"{name}: missing")
+    deal = _with_texts(given, "", problems)
+    problems.raise_if_any()
+    return deal | {"deal": str(given.get("deal", path.stem))}
+
+
+def _with_texts(given, place, problems):
+    """The values with texts read as exceptions, pairs and lists of numbers."""
+    kinds = {"ob_exceptions": ("2x0.025;1x0.02", _exceptions), "force_high": ("12:0.2", _lock),
+             "ind_exceptions": ("1x0.15;2x0.12", _exceptions), "force_low": ("17:0.05", _lock),
+             "coef_bdr": ("0.11;4.14;1.06", _list), "coef_sdr": ("seven numbers, a;b;c", _list)}
+    out = dict(given)
+    for key, (example, read) in kinds.items():
+        if isinstance(given.get(key), str):
+            try:
+                out[key] = read(given[key])
+            except ValueError:
+                problems.add(f"{place}, {key}" if place else key, given[key],
+                             f"text such as {example}")
+    if "is_simple_industry" in out:
+        out["is_simple_industry"] = bool(out["is_simple_industry"])
+    if "n_simple_industry" in out:
+        out["n_simple_industry"] = int(out["n_simple_industry"])
+    return out
+
+
+def _exceptions(text):
+    pairs = [part.split("x") for part in text.split(";") if part.strip()]
+    return [(int(number), float(share)) for number, share in pairs]
+
+
+def _lock(text):
+    rating, share = text.split(":")
+    return int(rating), float(share)
+
+
+def _list(text):
+    return [float(part) for part in text.split(";")]
+
+
+def _text(exceptions):
+    return ";".join(f"{e.number}x{e.percentage:.6g}" for e in exceptions)
+
+
+def _row(deal, pool, monitor):
+    row = {"deal": deal["deal"], **{k: pool[k] for k in (
+        "is_solve", "stage", "dscore", "riskscore", "ob_base", "ind_base")},
+        "ob_exceptions": _text(pool["ob_exceptions"]),
+        "ind_exceptions": _text(pool["ind_exceptions"]), "n_obligors": pool["n_obligors"],
+        "n_industries": pool["n_industries"], "tables": pool["tables"]}
+    if monitor is None:
+        return row
+    numbers = ("is_solve", "stage", "riskscore_solution", "riskscore_realized",
+               "credit_dispersion", "adj_bdr", "bdr", "sdr", "tables")
+    return row | {f"monitor_{k}": getattr(monitor, k) for k in numbers} | {
+        f"monitor_{k}": v for k, v in monitor.sdr_diag.items()}
+
+
+def save(report: HypoReport, out):
+    """Writes the results: a CSV of all deals, or for one deal a new folder with results.csv,
+    obligors.csv and pool.png. Raises InputError when that cannot be."""
+    from clo_gen.plot import write_hypo_figure
+
+    rows = pd.DataFrame(report.rows())
+    out = pathlib.Path(out)
+    try:
+        if out.suffix == ".csv":
+            draft = out.with_name(out.name + ".partial")
+            rows.to_csv(draft, index=False)
+            draft.replace(out)
+            return
+        if len(report.pools) > 1:
+            raise InputError(f"--out {out}: want a name ending in .csv for a table of deals")
+        out.mkdir(parents=True)
+        rows.to_csv(out / "results.csv", index=False)
+        rated = report.monitors[0] or report.pools[0]
+        rated.to_frame().to_csv(out / "obligors.csv")
+        write_hypo_figure(out / "pool.png", report.deals[0]["deal"], _obligors(rated),
+                          sdr_curve(report))
+    except FileExistsError:
+        raise InputError(f"--out {out}: exists; want the name of a new folder") from None
+    except OSError as error:
+        raise InputError(f"--out {out}: cannot be written ({error.strerror})") from None
+
+
+def _obligors(rated):
+    return list((rated["obligors"] if isinstance(rated, dict) else rated.obligors).values())
+
+
+def sdr_curve(report: HypoReport, points=60):
+    """(risk scores [n], SDR [n], adjusted BDR less cushion, solution) of one deal's monitor, or
+    None when there is none: the pool at scores between the bounds."""
+    deal, monitor = report.deals[0], report.monitors[0]
+    if monitor is None:
+        return None
+    top = min(deal["rs_bound_higher"], deal["rs_abs_max"])
+    scores = np.linspace(deal["rs_bound_lower"], top, points)
+    # With that score as the deal's maximum and a huge cushion in hand, the maximum is the solution.
+    easy = _monitor_inputs(deal, report.pools[0], "curve") | {"monitor_cushion": -1.0}
+    found = hypo_pools_formula([easy | {"rs_abs_max": score, "rs_bound_higher": score,
+                                        "rs_bound_lower": min(deal["rs_bound_lower"], score)}
+                                for score in scores.tolist()])
+    return (scores, np.array([m.sdr for m in found]),
+            monitor.adj_bdr - (deal.get("monitor_cushion") or 0.0), monitor.riskscore_solution)

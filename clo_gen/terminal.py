@@ -1,0 +1,132 @@
+"""What the command line prints: short tables of results that files hold in full."""
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+
+def say(text):
+    """Prints a line as it is, without markup or wrapping."""
+    Console().print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def show(table):
+    Console().print(table)
+
+
+def new_table(title, columns):
+    """Table whose first column is text and the others numbers."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left", title=title)
+    for n, name in enumerate(columns):
+        table.add_column(name, justify="right" if n else "left")
+    return table
+
+
+def run_table(summary):
+    """Losses of the pool and of every class, scenario by scenario."""
+    scenarios, deal = summary["scenarios"], summary["deal"]
+    table = new_table(f"{deal['name']}: {summary['paths']:,} paths a scenario, "
+                      f"{deal['currency']} {deal['par'] / 1e6:,.1f}m par",
+                      ["", "enh.", *(n.replace("_", " ", 1).replace(" ", "\n") for n in scenarios)])
+    for label, key in (("pool EL", "expected_loss"), ("  std. error", "std_error"),
+                       ("pool VaR 99", "var_99"), ("pool CVaR 99", "cvar_99")):
+        table.add_row(label, "", *(f"{s['portfolio'][key]:.2%}" for s in scenarios.values()))
+    table.add_section()
+    table.add_row("class", "", *("P(loss)  EL" for _ in scenarios))
+    for tranche, enhancement in deal["credit_enhancement"].items():
+        cells = (s["tranches"][tranche] for s in scenarios.values())
+        table.add_row(tranche, f"{max(enhancement, 0):.1%}", *(
+            f"{t['loss_probability']:.1%} {t['expected_loss']:5.1%}" for t in cells))
+    return table
+
+
+def run_notes(summary, evaluation, written):
+    """Lines below the table of a run."""
+    timing = summary["timing"]
+    return [*(f"{name}: {data['kind']} - {data['source']}"
+              for name, data in summary["data"].items()),
+            f"held-out: {evaluation['transitions']['verdict']}",
+            f"cash in = cash out to {summary['cash_conservation_error']:.1e} of par; "
+            f"fit {timing['fit_s']:.1f} s, compile {timing['compile_s']:.1f} s, "
+            f"run {timing['run_s']:.1f} s", f"written to {written} (open report.html)"]
+
+
+def distribution_table(d):
+    """What every class and fee got from given collections, in millions."""
+    terms, par, c = d.deal.terms, d.deal.par, d.cash
+    table = new_table(f"{terms.name}: {len(d.collections.pay_dates)} payments, "
+                      f"{terms.currency} {par / 1e6:,.1f}m par, priced at {d.rate:.2%}",
+                      ["", "balance", "interest", "principal", "unpaid", "WAL, y", "price, %",
+                       "IRR"])
+
+    def million(x):
+        return f"{float(x) * par / 1e6:,.2f}"
+
+    def number(x, form):
+        return format(x, form) if x == x else "-"
+
+    for k, name in enumerate(d.deal.classes):
+        n = d.numbers[name]
+        debt_left = c.balance[-1, k] + c.unpaid[-1, k] if k < len(d.deal.classes) - 1 else 0.0
+        table.add_row(name, million(d.deal.deal.balance[k]), million(c.interest[:, k].sum()),
+                      million(c.principal[:, k].sum()), million(debt_left),
+                      number(n["wal_years"], ".2f"), number(n["price"] * 100, ".2f"),
+                      number(n["irr"], ".2%"))
+    table.add_section()
+    for f, name in enumerate(d.deal.fees):
+        table.add_row(name, "", million(c.fees[:, f].sum()), "", million(c.fee_unpaid[-1, f]))
+    if c.incentive.any():
+        table.add_row("incentive fee", "", million(c.incentive.sum()))
+    return table
+
+
+def happened(d):
+    """What an analyst asks first: failed tests, a call, acceleration."""
+    dates, c = d.collections.pay_dates, d.cash
+    for q, name in enumerate(d.deal.tests):
+        failed = (c.ratio[:, q] > 0) & (c.ratio[:, q] < float(d.deal.deal.trigger[q]) * (1 - 1e-12))
+        if failed.any():
+            yield (f"{name} failed on {failed.sum()} of {len(dates)} dates, first "
+                   f"{dates[failed.argmax()]}; repaid or diverted "
+                   f"{float(c.cure[:, q].sum()) * d.deal.par / 1e6:,.2f}")
+    for what, weight in (("called", c.called), ("accelerated", c.accelerated)):
+        if (weight > 0.5).any():
+            yield f"{what} on {dates[(weight > 0.5).argmax()]}"
+
+
+def break_even_table(name, rows):
+    """First-loss CDRs by prepayment rate and severity."""
+    table = new_table(f"{name}: first-loss CDR (constant yearly default rate)", rows[0])
+    for row in rows:
+        table.add_row(*(f"{x:.0%}" if key in ("cpr", "severity") else f"{x:.2%}"
+                        for key, x in row.items()))
+    return table
+
+
+def hypo_table(report, most=20):
+    """Results of the first `most` deals."""
+    table = new_table(f"{len(report.pools):,} deals" if len(report.pools) > 1 else "",
+                      ["deal", "solved", "div.", "risk", "ob.", "ind.", "names", "monitor", "SDR",
+                       "BDR"])
+    for row in report.rows()[:most]:
+        monitor = ["", "", ""]
+        if "monitor_sdr" in row:
+            monitor = [f"{row['monitor_riskscore_solution']:.0f}"
+                       if row["monitor_is_solve"] else "FAILS",
+                       f"{row['monitor_sdr']:.1%}", f"{row['monitor_adj_bdr']:.1%}"]
+        table.add_row(row["deal"], row["stage"] if row["is_solve"] else "NO",
+                      f"{row['dscore']:.1f}", f"{row['riskscore']:.0f}", f"{row['ob_base']:.2%}",
+                      f"{row['ind_base']:.1%}", str(row["n_obligors"]), *monitor)
+    return table
+
+
+def hypo_notes(report):
+    """Lines below the table: what it shows, and on which tables the numbers rest."""
+    yield ("solved: the stage, NO without a pool within the limits; ob., ind.: base limits found; "
+           "monitor: worst risk score that passes; BDR: adjusted")
+    if len(report.pools) > 20:
+        yield f"and {len(report.pools) - 20:,} more"
+    for name, found in (("limits", report.pools), ("CDO Monitor", report.monitors)):
+        labels = dict.fromkeys(f["tables"] if isinstance(f, dict) else f.tables
+                               for f in found if f is not None)
+        yield from (f"{name}, tables: {label}" for label in labels)
