@@ -173,14 +173,15 @@ def hypo_case(kind, count):
     def discrete():
         return batch.solve_discrete_batch(problems, tables, obligors=256, industries=32)
 
+    if kind == "discrete":
+        return discrete, count
     pools = discrete().pool
     monitor = problem.formula_problem(problem.formula_inputs(
         hypo_pool_diversity=[Obligor(1.0, 0)], run_mode="SP_WARF", rs_abs_max=4000.0,
         coef_bdr=(0.109706, 4.140929, 1.064031), rvst_target_par=1.0, collat_prin_amt=0.99,
         was=0.036, warr=0.4, wal=5.0, rs_bound_lower=500.0, rs_bound_higher=4500.0))
     monitors = batch.stacked([monitor] * count)
-    return (discrete if kind == "discrete" else
-            lambda: batch.solve_formula_batch(monitors, pools)), count
+    return lambda: batch.solve_formula_batch(monitors, pools), count
 
 
 def random_case(paths):
