@@ -8,9 +8,18 @@ import random_hypo
 import reference_hypo
 
 from clo_gen import hypo
-from clo_gen.hypo import ConcLimitException, Obligor
+from clo_gen.hypo import ConcLimitException, Obligor, batch
 from clo_gen.hypo import monitor as formulas
-from clo_gen.hypo.problem import formula_inputs, formula_problem, pool_of
+from clo_gen.hypo.discrete import solve_discrete
+from clo_gen.hypo.problem import (
+    discrete_inputs,
+    discrete_problem,
+    formula_inputs,
+    formula_problem,
+    pool_of,
+    room_for,
+    tables_of,
+)
 
 SLOW = pytest.mark.slow
 D9 = dict(pool_par=431.16e6, conc_limit_basis=500e6, dscore_min=55, ob_max=0.02, ind_max=0.10,
@@ -113,6 +122,19 @@ def test_result_does_not_depend_on_the_batch(solved):
         same(pool, solved[n][1])
     for n in (0, 5):
         same(hypo.hypo_pool_discrete_constraints(**deals[n]), solved[n][1])
+
+
+def test_sharded_is_unsharded(solved):
+    """Bit for bit: in blocks over four devices, and the plain vmap of the one-deal solve on one."""
+    judged = [i for i in (discrete_inputs(**deal) for deal, _ in solved)
+              if not i["simple"] and room_for(i) == 256][:32]
+    tables = tables_of(judged[0])
+    problems = batch.stacked([discrete_problem(i, exceptions=8, groups=4) for i in judged])
+    sharded = batch.solve_discrete_batch(problems, tables, obligors=256, industries=32)
+    plain = jax.jit(jax.vmap(lambda p: solve_discrete(p, tables, obligors=256, industries=32)))
+    assert jax.device_count() == 4
+    for a, b in zip(jax.tree.leaves(sharded), jax.tree.leaves(plain(problems)), strict=True):
+        assert (np.asarray(a) == np.asarray(b)).all()
 
 
 @SLOW

@@ -64,7 +64,7 @@ def _read(case, path):
     rows = pd.DataFrame(list(case.period_inputs))
     rows = rows[[c for c in rows if c in (*REQUIRED, *OPTIONAL)]]
     # The schema's numerators hold performing par and cash only, so defaulted par counts nothing.
-    none = LoadedDefaults(jnp.zeros(()), jnp.ones(()))
+    none = DefaultedTerms(jnp.zeros(()), jnp.ones(()))
     collections = judge_collections(rows, problems, par=par, deal=none)
     terms = _Terms(given, problems)
     lists = terms.lists()
@@ -81,7 +81,7 @@ def _read(case, path):
 
 
 @dataclasses.dataclass(frozen=True)
-class LoadedDefaults:
+class DefaultedTerms:
     """What judge_collections reads of a deal."""
 
     defaulted_price: object

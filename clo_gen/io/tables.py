@@ -68,6 +68,7 @@ def _rating_table(rate, years, names, source):
                        source=source)
 
 
+@functools.cache
 def sp_default_table():
     """RatingTable of S&P's global corporate default rates 1981-2016, AAA..CCC, 1 to 8 years.
 
