@@ -15,12 +15,11 @@ import pandas as pd
 from clo_gen.io import dates
 from clo_gen.io.problems import InputError, Problems
 from clo_gen.io.table import Column, judge, read_table
-from clo_gen.io.tables import rating_notches
+from clo_gen.io.tape_arrays import FREQUENCIES, initial_states, to_tape
+from clo_gen.io.tape_completion import complete
 from clo_gen.io.toml import Record, load_toml, parse
 from clo_gen.records import Tape
 from clo_gen.states import StateSpace
-
-FREQUENCIES = {"monthly": 1, "quarterly": 3, "semiannual": 6, "annual": 12}
 
 _FRACTION = "a fraction in [0, 1] (or percent, if the column map says so)"
 _PRICE = "a fraction of par in [0, 2] (or percent, if the column map says so)"
@@ -73,6 +72,7 @@ COLUMNS = (
     Column("days_past_due", "number", low=0.0),
 )
 _NAMES = tuple(column.name for column in COLUMNS)
+_NUMERIC = tuple(c.name for c in COLUMNS if c.kind in ("number", "integer", "flag"))
 _REQUIRED = ("loan_id", "current_balance", "rate_type")
 _SCALES = {"percent": 0.01, "fraction": 1.0}
 _SCALED = ("interest_rate", "recovery_rate", "market_price", "purchase_price",
@@ -162,13 +162,12 @@ def judge_tape(frame, *, cutoff, space, indices, recovery_by_lien, source):
         return f"row {row + 2} ({frame['loan_id'].iloc[row] or 'no loan_id'})"
 
     loans = judge(frame, COLUMNS, problems, label).reindex(columns=list(_NAMES))
-    derived = {}
-    _complete(loans, frame, cutoff, derived, recovery_by_lien)
+    derived = complete(loans, frame, cutoff, recovery_by_lien, _NUMERIC)
     _require(loans, frame, problems, label, cutoff, indices)
-    state, effect = _states(loans, space, cutoff, problems, label)
+    state, effect = initial_states(loans, space, cutoff, problems, label)
     problems.raise_if_any()
     extra = tuple(c for c in frame if c not in _NAMES)
-    tape, groups = _to_tape(loans, state, effect, cutoff, indices)
+    tape, groups = to_tape(loans, state, effect, cutoff, indices)
     return LoadedTape(
         tape=tape,
         frame=pd.concat([loans, frame[list(extra)]], axis=1),
@@ -178,67 +177,6 @@ def judge_tape(frame, *, cutoff, space, indices, recovery_by_lien, source):
         extra=extra,
         source=source,
     )
-
-
-def _complete(loans, frame, cutoff, derived, recovery_by_lien):
-    """Fills what can be derived, in place; `derived` gets column -> (how, count)."""
-
-    def fill(name, value, how):
-        hole = loans[name].isna()
-        value = value if isinstance(value, pd.Series) else pd.Series(value, index=loans.index)
-        hole &= value.notna()
-        if frame.get(name) is not None:  # a value that was given but is wrong stays a complaint
-            hole &= (frame[name].astype(str).str.strip() == "").to_numpy()
-        if hole.any():
-            loans[name] = loans[name].astype(object).where(~hole, value).infer_objects()
-            derived[name] = (how, int(hole.sum()))
-
-    for name in ("origination_date", "maturity_date", "default_date"):
-        loans[name] = pd.to_datetime(loans[name])
-    for name in [c.name for c in COLUMNS if c.kind in ("number", "integer", "flag")]:
-        loans[name] = loans[name].astype(float)
-    term = loans["term_months"].where(loans["amortization_type"] != "balloon")
-    both = loans["origination_date"].notna() & term.notna()
-    matures = pd.Series([dates.add_months(o, int(t)) if b else pd.NaT for o, t, b in
-                         zip(loans["origination_date"], term, both, strict=True)],
-                        index=loans.index)
-    fill("maturity_date", pd.to_datetime(matures), "origination_date + term_months")
-    both = loans["maturity_date"].notna() & term.notna()
-    starts = pd.Series([dates.add_months(m, -int(t)) if b else pd.NaT for m, t, b in
-                        zip(loans["maturity_date"], term, both, strict=True)], index=loans.index)
-    fill("origination_date", pd.to_datetime(starts), "maturity_date - term_months")
-    fill("origination_date", pd.Timestamp(cutoff), "the cut-off date")
-    loans["origination_date"] = pd.to_datetime(loans["origination_date"])
-    loans["maturity_date"] = pd.to_datetime(loans["maturity_date"])
-    terms = [dates.months_between(o.date(), m.date()) if pd.notna(m) else np.nan for o, m in
-             zip(loans["origination_date"], loans["maturity_date"], strict=True)]
-    fill("term_months", pd.Series(terms, index=loans.index, dtype=float), "maturity - origination")
-    is_float = loans["rate_type"] == "float"
-    for source in ("rating_sp", "rating_moodys"):
-        fill("rating", loans[source], source)
-    is_default = loans["rating"].isin(("D", "SD"))
-    fill("default_date", pd.Series(pd.Timestamp(cutoff), loans.index).where(is_default),
-         "the cut-off date, for a loan rated D")
-    loans["default_date"] = pd.to_datetime(loans["default_date"])
-    fill("obligor_id", loans["loan_id"], "loan_id")
-    fill("original_balance", loans["current_balance"], "current_balance")
-    fill("benchmark", pd.Series("SOFR", index=loans.index).where(is_float), "SOFR")
-    fill("floor", 0.0, "0 bp")
-    fill("payment_frequency", "quarterly", "quarterly")
-    fill("amortization_type", "bullet", "bullet")
-    fill("asset_class", "corporate", "corporate")
-    fill("lien", "first", "first")
-    fill("recovery_rate", loans["lien"].map(recovery_by_lien), "by lien (run config)")
-    fill("market_price", 1.0, "par")
-    fill("purchase_price", 1.0, "par")
-    fill("day_count", pd.Series("30/360", index=loans.index).mask(is_float, "ACT/360"),
-         "ACT/360 floating, 30/360 fixed")
-    for source in ("industry_moodys", "industry_sp"):
-        fill("industry_sector", loans[source], source)
-    fill("industry_sector", "unknown", "unknown")
-    fill("geography_region", loans["geography_country"], "geography_country")
-    fill("geography_region", "unknown", "unknown")
-    fill("vintage_cohort", loans["origination_date"].dt.year.astype(str), "year of origination")
 
 
 def _require(loans, given, problems, label, cutoff, indices):
@@ -288,79 +226,3 @@ def _require(loans, given, problems, label, cutoff, indices):
                      f"a date up to the cut-off {cutoff}, or blank")
     if loans["current_balance"].sum() <= 0 and not problems.found:
         problems.say("current_balance: every balance is 0; want at least one loan with a balance")
-
-
-def _states(loans, space, cutoff, problems, label):
-    """Initial state numbers and log-odds effects, from ratings or days past due."""
-    n = len(loans)
-    state, effect = np.zeros(n, int), np.zeros(n)
-    if space.name == "rating":
-        notches = rating_notches()
-        for row, rating in enumerate(loans["rating"]):
-            if rating in ("D", "SD"):
-                state[row] = space.default
-            elif rating in notches:
-                letter, effect[row] = notches[rating]
-                state[row] = space.index(letter)
-            elif pd.isna(loans["default_date"].iloc[row]):
-                shown = "missing" if pd.isna(rating) else rating
-                problems.add(f"{label(row)}, rating", shown,
-                             "a notch of S&P (B+), Moody's (B1) or DBRS (B (high)), or D")
-    else:
-        days = loans["days_past_due"].fillna(0.0).to_numpy(float)
-        state = np.minimum((days // 30).astype(int), space.default)  # 120 days and more
-    defaulted = loans["default_date"] <= pd.Timestamp(cutoff)
-    state[defaulted.to_numpy()] = space.default
-    return state, effect
-
-
-def _to_tape(loans, state, effect, cutoff, indices):
-    """Tape arrays and the group names (cohorts, industries, regions)."""
-    cohort = loans["vintage_cohort"] + " " + loans["asset_class"]
-    codes, groups = [], []
-    for column in (cohort, loans["industry_sector"], loans["geography_region"]):
-        code, names = pd.factorize(column, sort=True)
-        codes.append(code)
-        groups.append(tuple(names))
-    floating = (loans["rate_type"] == "float").to_numpy(float)
-    maturity = np.array([max(dates.months_between(cutoff, d.date()), 1) if d.date() > cutoff else 1
-                         for d in loans["maturity_date"]])
-    frequency = loans["payment_frequency"].map(FREQUENCIES).to_numpy(int)
-    kind = loans["amortization_type"]
-    # A balloon loan's level payments run over term_months from origination, beyond its maturity.
-    since = [dates.months_between(o.date(), cutoff) if o.date() < cutoff else 0
-             for o in loans["origination_date"]]
-    left = np.maximum(loans["term_months"].to_numpy(float) - since, maturity)
-    straight = (kind == "straight_line").to_numpy()
-    level = np.select([(kind == "amortizing") | straight, kind == "balloon"], [maturity, left], 0)
-    age = np.array([0 if pd.isna(d) else dates.months_between(d.date(), cutoff)
-                    for d in loans["default_date"]])
-    number = lambda name: loans[name].to_numpy(float)  # noqa: E731
-    par = number("current_balance").sum()
-    index = [indices.index(b) if f else 0 for b, f in
-             zip(loans["benchmark"], floating, strict=True)]
-    tape = Tape(
-        balance=number("current_balance") / par,
-        state=state.astype(np.int32),
-        cohort=codes[0].astype(np.int32),
-        industry=codes[1].astype(np.int32),
-        region=codes[2].astype(np.int32),
-        loan_effect=effect,
-        maturity=maturity.astype(np.int32),
-        amortization_months=level.astype(np.int32),
-        straight_line=straight.astype(float),
-        coupon=np.where(floating > 0, 0.0, loans["interest_rate"].fillna(0.0).to_numpy(float)),
-        spread=np.where(floating > 0, loans["spread_bps"].fillna(0.0).to_numpy(float), 0.0) / 1e4,
-        floor=number("floor") / 1e4,
-        floating=floating,
-        index=np.array(index, np.int32),
-        payment_months=frequency.astype(np.int32),
-        payment_offset=((-maturity) % frequency).astype(np.int32),
-        day_count=loans["day_count"].map(dates.DAY_COUNTS.index).to_numpy(np.int32),
-        recovery_rate=number("recovery_rate"),
-        default_at_maturity=loans["default_at_maturity"].fillna(0.0).to_numpy(float),
-        market_price=number("market_price"),
-        purchase_price=number("purchase_price"),
-        default_age=age.astype(np.int32),
-    )
-    return tape, groups
