@@ -18,6 +18,16 @@ from clo_gen.records import Vectors
 from clo_gen.risk.break_even import first_loss_cdr
 
 
+def collections_under(inputs: Inputs, assumed: Vectors, *, setup: Setup):
+    """(Collections of the pool, indices by month [T, I]) under `assumed` vectors."""
+    i = inputs
+    index = jnp.stack([i.curves[1:, n] if c < 0 else jnp.full(i.curves.shape[0] - 1,
+                                                              i.history[-1, c])
+                       for n, c in enumerate(setup.index_columns)], axis=1)
+    return vectors.collections(i.tape, i.schedule, assumed, i.deal, index, space=setup.space,
+                               lag=setup.recovery_lag), index
+
+
 def under_vectors(inputs: Inputs, assumed: Vectors, *, setup: Setup):
     """TrancheCash of the pool and deal under `assumed` vectors, the indices on their forward curve
     or, where they follow a macro series, at their value on the cut-off date.
@@ -26,12 +36,7 @@ def under_vectors(inputs: Inputs, assumed: Vectors, *, setup: Setup):
     each payment period.
     """
     i = inputs
-    columns = setup.index_columns
-    index = jnp.stack([i.curves[1:, n] if c < 0 else jnp.full(i.curves.shape[0] - 1,
-                                                              i.history[-1, c])
-                       for n, c in enumerate(columns)], axis=1)
-    collections = vectors.collections(i.tape, i.schedule, assumed, i.deal, index,
-                                      space=setup.space, lag=setup.recovery_lag)
+    collections, index = collections_under(i, assumed, setup=setup)
     fixings = jnp.concatenate([index[:1], index])[i.calendar.reset_month + 1, setup.note_index]
     new = None
     if i.purchases is not None:
@@ -84,8 +89,11 @@ def timing_curves(timings, months):
     """
     timings, problems, rows = timings or TIMINGS, Problems("timings"), []
     for name, shares in timings.items():
-        years = np.asarray(shares, float)
-        if years.ndim != 1 or (years < 0).any() or abs(years.sum() - 1.0) > 1e-9:
+        try:
+            years = np.asarray(shares, float)
+        except (TypeError, ValueError):
+            years = np.full(1, np.nan)
+        if years.ndim != 1 or not (years >= 0).all() or not abs(years.sum() - 1.0) <= 1e-9:
             problems.add(name, shares, "shares by year that are not negative and sum to 1")
         elif 12 * len(years) > months:
             problems.add(name, f"{len(years)} years", f"at most the deal's {months / 12:g}")
@@ -96,8 +104,8 @@ def timing_curves(timings, months):
 
 
 def timed_vectors(inputs: Inputs, rate, timing, cpr, severity):
-    """Vectors under which the share `rate` of the pool defaults, in month t `rate` x timing[t], as
-    long as that much is left after `cpr`."""
+    """Vectors that aim at defaults of `rate` x timing[t] of the pool in month t; less default once
+    `cpr` or a maturity leaves less."""
     flat = flat_vectors(inputs, 0.0, cpr, severity)
     stay = 1.0 - vectors.period_rate(flat.cpr[0], flat.years[0])
 
@@ -110,10 +118,12 @@ def timed_vectors(inputs: Inputs, rate, timing, cpr, severity):
 
 
 def break_even_default_rates(inputs: Inputs, timing, shift, cpr, severity, *, setup: Setup):
-    """risk.break_even.BreakEven over the K-1 debt classes: the share of par that defaults along
-    `timing` [T] before principal or deferred interest of the class is unpaid at maturity.
+    """risk.break_even.BreakEven over the K-1 debt classes: the share of the pool's par that has
+    defaulted, along `timing` [T], when principal or deferred interest of the class is first unpaid.
 
-    `shift` [] is added to every index. A class never hit has what can default at most, 1.
+    It is what really defaults, not what the timing aims at: loans that prepaid or matured cannot.
+    `shift` [] is added to every index. A class never hit has the most that can default, at an aim
+    of 1. Collateral bought in between defaults at the same rates and is not counted.
     """
     followed = jnp.asarray([c for c in setup.index_columns if c >= 0], int)
     moved = inputs.replace(curves=inputs.curves + shift,
@@ -125,4 +135,11 @@ def break_even_default_rates(inputs: Inputs, timing, shift, cpr, severity, *, se
         left = (cash.balance[-1] + cash.unpaid[-1])[:-1]
         return left / jnp.where(inputs.deal.balance[:-1] > 0, inputs.deal.balance[:-1], 1.0)
 
-    return first_loss_cdr(unpaid, (jnp.asarray(cpr, float), jnp.asarray(severity, float)))
+    args = jnp.asarray(cpr, float), jnp.asarray(severity, float)
+    found = first_loss_cdr(unpaid, args)
+
+    def defaulted(rate):
+        assumed = timed_vectors(moved, rate, timing, *args)
+        return collections_under(moved, assumed, setup=setup)[0].default.sum()
+
+    return found.replace(cdr=jax.vmap(defaulted)(found.cdr))

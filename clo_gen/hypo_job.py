@@ -2,12 +2,18 @@
 
 import dataclasses
 import pathlib
+import shutil
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from clo_gen.hypo import hypo_pools_discrete, hypo_pools_formula
-from clo_gen.io.problems import InputError, Problems
+from clo_gen.hypo import Obligor, hypo_pools_discrete, hypo_pools_formula
+from clo_gen.hypo.entry import judged_discrete, judged_formula
+from clo_gen.hypo.monitor import sdr_at
+from clo_gen.hypo.problem import formula_problem, pool_of, pool_size
+from clo_gen.io.problems import InputError, Problems, collect_complaints
 from clo_gen.io.table import Column, judge, read_table
 from clo_gen.io.toml import load_toml
 
@@ -54,23 +60,29 @@ def hypo_job(path):
         k: v for k, v in d.items() if k in _NUMBERS or k in (
             "ob_exceptions", "ind_exceptions", "force_high", "force_low", "is_simple_industry",
             "n_simple_industry")} for d, name in zip(deals, names, strict=True)]
-    pools = hypo_pools_discrete(limits)
     asked = [n for n, d in enumerate(deals) if d.get("run_mode")]
+
+    def to_monitor(pools):
+        return [_monitor_inputs(deals[n], pools[n], f"{path}: {names[n]}") for n in asked]
+
+    any_pool = [Obligor(1.0, 0)]  # judges the rest before the work begins
+    collect_complaints([lambda: judged_discrete(limits), *(
+        lambda one=one: judged_formula([one]) for one in to_monitor([any_pool] * len(deals)))])
+    pools = hypo_pools_discrete(limits)
     monitors = [None] * len(deals)
     if asked:
-        found = hypo_pools_formula([_monitor_inputs(deals[n], pools[n], f"{path}: {names[n]}")
-                                    for n in asked])
+        found = hypo_pools_formula(to_monitor([pool["obligors"] for pool in pools]))
         for n, monitor in zip(asked, found, strict=True):
             monitors[n] = monitor
     return HypoReport(tuple({"deal": name} | d for name, d in zip(names, deals, strict=True)),
                       tuple(pools), tuple(monitors))
 
 
-def _monitor_inputs(deal, pool, source):
+def _monitor_inputs(deal, obligors, source):
     keys = (*_MONITOR, "run_mode", "coef_bdr", "coef_sdr", "monitor_cushion", "force_high",
             "force_low")
     return {k: deal.get(k) for k in keys} | {
-        "hypo_pool_diversity": pool["obligors"], "source": f"{source}, CDO Monitor"}
+        "hypo_pool_diversity": obligors, "source": f"{source}, CDO Monitor"}
 
 
 def _deals(path):
@@ -90,6 +102,8 @@ def _deals(path):
     deals = []
     for n, row in enumerate(typed.to_dict("records")):
         given = {k: v for k, v in row.items() if v is not None and v == v}
+        if "is_simple_industry" in given:  # a flag column holds 1 and 0
+            given["is_simple_industry"] = given["is_simple_industry"] == 1.0
         for name in (k for k in _NUMBERS if k in typed and k not in given
                      and not str(frame[k].iloc[n]).strip()):
             problems.say(f"{label(n)}, {name}: missing")
@@ -124,10 +138,6 @@ def _with_texts(given, place, problems):
             except ValueError:
                 problems.add(f"{place}, {key}" if place else key, given[key],
                              f"text such as {example}")
-    if "is_simple_industry" in out:
-        out["is_simple_industry"] = bool(out["is_simple_industry"])
-    if "n_simple_industry" in out:
-        out["n_simple_industry"] = int(out["n_simple_industry"])
     return out
 
 
@@ -165,33 +175,37 @@ def _row(deal, pool, monitor):
 
 def save(report: HypoReport, out):
     """Writes the results: a CSV of all deals, or for one deal a new folder with results.csv,
-    obligors.csv and pool.png. Raises InputError when that cannot be."""
-    from clo_gen.plot import write_hypo_figure
-
-    rows = pd.DataFrame(report.rows())
-    out = pathlib.Path(out)
+    obligors.csv and pool.png. Raises InputError when that cannot be; then nothing is left."""
+    rows, out = pd.DataFrame(report.rows()), pathlib.Path(out)
+    if out.suffix != ".csv" and len(report.pools) > 1:
+        raise InputError(f"--out {out}: want a name ending in .csv for a table of deals")
+    if out.suffix != ".csv" and out.exists():
+        raise InputError(f"--out {out}: exists; want the name of a new folder")
+    draft = out.with_name(out.name + ".partial")
     try:
         if out.suffix == ".csv":
-            draft = out.with_name(out.name + ".partial")
             rows.to_csv(draft, index=False)
-            draft.replace(out)
-            return
-        if len(report.pools) > 1:
-            raise InputError(f"--out {out}: want a name ending in .csv for a table of deals")
-        out.mkdir(parents=True)
-        rows.to_csv(out / "results.csv", index=False)
-        rated = report.monitors[0] or report.pools[0]
-        rated.to_frame().to_csv(out / "obligors.csv")
-        write_hypo_figure(out / "pool.png", report.deals[0]["deal"], _obligors(rated),
-                          sdr_curve(report))
-    except FileExistsError:
-        raise InputError(f"--out {out}: exists; want the name of a new folder") from None
+        else:
+            _write_folder(draft, report, rows)
+        draft.replace(out)
     except OSError as error:
         raise InputError(f"--out {out}: cannot be written ({error.strerror})") from None
+    finally:
+        if draft.is_dir():
+            shutil.rmtree(draft)
+        draft.unlink(missing_ok=True)
 
 
-def _obligors(rated):
-    return list((rated["obligors"] if isinstance(rated, dict) else rated.obligors).values())
+def _write_folder(folder, report, rows):
+    from clo_gen.plot import write_hypo_figure
+
+    rated = report.monitors[0] or report.pools[0]
+    obligors = rated["obligors"] if isinstance(rated, dict) else rated.obligors
+    folder.mkdir(parents=True)
+    rows.to_csv(folder / "results.csv", index=False)
+    rated.to_frame().to_csv(folder / "obligors.csv")
+    write_hypo_figure(folder / "pool.png", report.deals[0]["deal"], list(obligors.values()),
+                      sdr_curve(report))
 
 
 def sdr_curve(report: HypoReport, points=60):
@@ -200,12 +214,11 @@ def sdr_curve(report: HypoReport, points=60):
     deal, monitor = report.deals[0], report.monitors[0]
     if monitor is None:
         return None
-    top = min(deal["rs_bound_higher"], deal["rs_abs_max"])
-    scores = np.linspace(deal["rs_bound_lower"], top, points)
-    # With that score as the deal's maximum and a huge cushion in hand, the maximum is the solution.
-    easy = _monitor_inputs(deal, report.pools[0], "curve") | {"monitor_cushion": -1.0}
-    found = hypo_pools_formula([easy | {"rs_abs_max": score, "rs_bound_higher": score,
-                                        "rs_bound_lower": min(deal["rs_bound_lower"], score)}
-                                for score in scores.tolist()])
-    return (scores, np.array([m.sdr for m in found]),
-            monitor.adj_bdr - (deal.get("monitor_cushion") or 0.0), monitor.riskscore_solution)
+    judged, = judged_formula([_monitor_inputs(deal, report.pools[0]["obligors"], "curve")])
+    top = min(judged["rs_bound_higher"], judged["rs_abs_max"])
+    scores = np.linspace(judged["rs_bound_lower"], top, points)
+    with jax.enable_x64(True):
+        problem, pool = formula_problem(judged), pool_of(judged["pool"],
+                                                         pool_size(len(judged["pool"])))
+        sdr = np.asarray(jax.vmap(lambda score: sdr_at(problem, pool, score))(jnp.asarray(scores)))
+    return scores, sdr, monitor.adj_bdr - judged["monitor_cushion"], monitor.riskscore_solution

@@ -16,7 +16,7 @@ from clo_gen.hypo.records import DiversityTable, Positions, QualityLimits
 from clo_gen.io.config import RecoveryConfig, cutoff_month
 from clo_gen.io.hypo_tables import diversity_table, moodys_rating_factors
 from clo_gen.io.macro import read_macro
-from clo_gen.io.problems import InputError
+from clo_gen.io.problems import InputError, collect_complaints
 from clo_gen.io.quality import Holdings, holdings, largest_names, members
 from clo_gen.io.quality_limits import LimitTerms, read_limits
 from clo_gen.io.tables import data_path
@@ -57,11 +57,12 @@ def quality_job(tape_path, limits_path, *, cutoff, out=None, before=None, indice
         read_tape, cutoff=cutoff, space=RATING, indices=tuple(indices), columns=column_map,
         recovery_by_lien=RecoveryConfig().by_lien)
     paths = [tape_path] if before is None else [tape_path, before]
-    terms, *tapes = _all([functools.partial(read_limits, limits_path),
+    terms, *tapes = collect_complaints([functools.partial(read_limits, limits_path),
                           *(functools.partial(read, path) for path in paths)])
     rates = np.array(list(indices.values()))
-    held = _all([functools.partial(holdings, tape, rates, terms.basis) for tape in tapes])
-    member = _all([functools.partial(members, h, terms.groups) for h in held])
+    held = collect_complaints([functools.partial(holdings, tape, rates, terms.basis)
+                               for tape in tapes])
+    member = collect_complaints([functools.partial(members, h, terms.groups) for h in held])
     found = None
     for portfolio in reversed(list(zip(held, member, strict=True))):  # the earlier one first
         found = _quality(positions_of(*portfolio), terms, found)
@@ -152,19 +153,6 @@ def _sofr(cutoff):
     rate = float(history.iloc[-1])
     return {"SOFR": rate}, (f"SOFR at the cut-off: {rate:.2%}, the federal funds rate of "
                             f"{history.index[-1]}",)
-
-
-def _all(calls):
-    """What each of the calls returns. Raises one InputError with the complaints of all."""
-    results, complaints = [], []
-    for call in calls:
-        try:
-            results.append(call())
-        except InputError as error:
-            complaints.append(str(error))
-    if complaints:
-        raise InputError("\n".join(complaints))
-    return results
 
 
 def _quality(positions, terms, before):

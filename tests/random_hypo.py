@@ -66,7 +66,8 @@ def oracle_formula(deal):
     """The arguments of reference_hypo.formula for a deal of formula_deal."""
     pool = list(deal["hypo_pool_diversity"].values())
     out = {k: v for k, v in deal.items() if k != "hypo_pool_diversity"}
-    return out | {
+    own = {"risk_score_tbl": RISK, "IDT_sp": RATES, "WARF_sp": FACTORS,
+           "coef_sdr": tables.sdr_coefficients(deal["run_mode"]).tolist()}
+    return out | {k: v for k, v in own.items() if deal[k] is None} | {
         "pct": [o.percentage for o in pool], "industry": [o.industry for o in pool],
-        "region": [o.region for o in pool], "risk_score_tbl": RISK, "IDT_sp": RATES,
-        "WARF_sp": FACTORS, "coef_sdr": tables.sdr_coefficients(deal["run_mode"]).tolist()}
+        "region": [o.region for o in pool]}

@@ -302,8 +302,10 @@ def formula(pct, industry, region, run_mode, rs_abs_max, coef_bdr, coef_sdr, ris
         lambda x: adjusted - (monitor_cushion or 0.0) - rated(x)[2],
         rs_abs_max, rs_bound_lower, rs_bound_higher)
     rating, diag, needed = rated(solution)
-    return {"is_solve": stage != "min_fails", "riskscore_solution": solution,
-            "riskscore_realized": risk_score(pct, rating, risk_score_tbl),
+    realized = risk_score(pct, rating, risk_score_tbl)
+    complies = realized <= rs_abs_max + EPS * risk_score_tbl[-1]  # locks may push it beyond
+    return {"is_solve": stage != "min_fails" and complies, "riskscore_solution": solution,
+            "riskscore_realized": realized,
             "credit_dispersion": dispersion(pct, rating, risk_score_tbl),
             "adj_bdr": adjusted, "bdr": rate, "sdr": needed, "sdr_diag": diag,
             "stage": stage, "rating": rating}

@@ -127,7 +127,7 @@ def formula_case(case):
 
 
 def downgraded(case):
-    """F1: 20 names in one industry, WAL 5 (the settings its numbers were made with)."""
+    """F1: 20 names in one industry, WAL 5."""
     p = monitor_problem("SP_WARF", wal=5.0)
     return {name: measured(p, [0.05] * 20, [14] * 19 + [last], [0] * 20)["sdr"]
             for name, last in (("before", 15), ("after", 16))}

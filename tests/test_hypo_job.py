@@ -74,6 +74,24 @@ def test_wrong_tables(deals, old, new, part):
     assert not deals.with_name("out.csv").exists()
 
 
+def test_all_is_judged_before_anything_is_solved_and_written(tmp_path):
+    path = tmp_path / "deal.toml"
+    path.write_text(SHIPPED.read_text().replace("dscore_min = 55", "dscore_min = -5").replace(
+        "was = 0.0394", 'was = "x"') + 'is_simple_industry = "no"\nn_simple_industry = 40.7\n')
+    done = cli("hypo", path, "--out", tmp_path / "out")
+    for part in ("dscore_min: -5", "was: 'x'", "is_simple_industry: 'no'; want True or False",
+                 "n_simple_industry: 40.7; want a whole number"):
+        assert part in done.stderr
+    assert done.exit_code == 2 and not list(tmp_path.glob("out*"))
+
+
+def test_a_lower_bound_of_0_is_drawn(tmp_path):
+    path = tmp_path / "deal.toml"
+    path.write_text(SHIPPED.read_text().replace("rs_bound_lower = 1000", "rs_bound_lower = 0"))
+    save(hypo_job(path), tmp_path / "out")
+    assert (tmp_path / "out" / "pool.png").exists() and not list(tmp_path.glob("*.partial"))
+
+
 def test_wrong_toml_and_wrong_out(tmp_path, deals):
     path = tmp_path / "deal.toml"
     path.write_text(SHIPPED.read_text().replace("ob_max", "ob_limit").replace("was = ", "wax = "))
@@ -106,6 +124,8 @@ def test_own_break_even_rates_fall_with_rank_and_rise_with_recovery():
                                          timings=timings) for warr in (0.3, 0.6))
     assert low.converged.all() and (np.diff(low.rate, axis=1) <= 0).all()
     assert (high.rate >= low.rate).all() and (high.rate > low.rate).any()
+    # Loans that prepaid or matured cannot default: no more than an aim of 1 along the timing.
+    assert low.rate.max() < 0.95
     assert low.to_frame().shape == (1, len(low.classes)) and (low.lowest == low.rate[0]).all()
 
 
@@ -115,7 +135,7 @@ def test_timings_are_judged():
     with pytest.raises(InputError) as error:
         timing_curves({"a": (0.5, 0.4), "b": (0.1,) * 10}, 72)
     assert "a: (0.5, 0.4); want shares by year" in str(error.value)
-    assert "b: 10 years; want at most the deal's 6" in str(error.value).replace("'", "", 2)
+    assert "b: '10 years'; want at most the deal's 6" in str(error.value)
 
 
 def test_shipped_deal_says_what_is_assumed():

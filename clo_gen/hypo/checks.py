@@ -1,7 +1,7 @@
 """Inputs of hypo pools, judged on the host before anything is traced: every problem at once."""
 
 import math
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from clo_gen.hypo.objects import ConcLimitException, Obligor
 from clo_gen.hypo.records import LEVELS
 
 EPS = 1e-9
+MOST_EXCEPTIONS = 200  # of one size
 
 
 def is_number(value):
@@ -34,12 +35,14 @@ def number(problems, name, value, low=-math.inf, high=math.inf, *, above=None):
 def rising_table(problems, name, values, *, at_least=2):
     """[R] floats from a list, an array or {rating from 1: value}."""
     if isinstance(values, dict):
-        keys = sorted(values)
-        if keys != list(range(1, len(keys) + 1)):
-            problems.add(name, keys, "ratings 1, 2, 3, ... without gaps as keys")
+        if set(values) != set(range(1, len(values) + 1)):
+            problems.add(name, list(values), "ratings 1, 2, 3, ... without gaps as keys")
             return None
-        values = [values[k] for k in keys]
+        values = [values[k] for k in range(1, len(values) + 1)]
     table = numbers(problems, name, values, at_least=at_least)
+    if table is not None and table[0] < 0:
+        problems.add(f"{name}[1]", float(table[0]), "a number of at least 0")
+        return None
     if table is not None and not (np.diff(table) > 0).all():
         place = int(np.argmin(np.diff(table) > 0))
         problems.add(f"{name}[{place + 2}]", float(table[place + 1]),
@@ -48,37 +51,52 @@ def rising_table(problems, name, values, *, at_least=2):
     return table
 
 
-def numbers(problems, name, values, *, at_least=1, exactly=None):
+def numbers(problems, name, values, *, at_least=1, exactly=None, above=-math.inf):
     """[n] floats; a complaint and None when they are not that."""
-    want = (f"{exactly} numbers" if exactly is not None else f"at least {at_least} numbers")
-    try:
-        out = np.asarray(values, float)
-    except (TypeError, ValueError):
-        problems.add(name, values, want)
-        return None
-    short = len(out) != exactly if exactly is not None and out.ndim == 1 else (
-        out.ndim != 1 or len(out) < at_least)
-    if short or not np.isfinite(out).all():
+    want = f"{exactly} numbers" if exactly is not None else f"at least {at_least} numbers"
+    want += "" if math.isinf(above) else f" above {above:g}"
+    out = array(values)
+    if out is None or out.ndim != 1 or not np.isfinite(out).all() or not (out > above).all() or (
+            len(out) < at_least if exactly is None else len(out) != exactly):
         problems.add(name, values, want)
         return None
     return out
 
 
+def whole_number(value):
+    """`value` as an int when it is a whole number, else None."""
+    return int(value) if is_number(value) and value == int(value) else None
+
+
+def array(values):
+    """`values` as floats; None when they are not numbers in a regular shape."""
+    try:
+        return np.asarray(list(values) if isinstance(values, range) else values, float)
+    except (TypeError, ValueError):
+        return None
+
+
 def exceptions(problems, name, given, base, base_name):
     """Unit exceptions, falling; those that equal the base have no effect and are left out."""
+    if given is None:
+        return []
+    if not isinstance(given, list | tuple):
+        problems.add(name, given, "a list of ConcLimitException(number, percentage), or None")
+        return []
     units = []
-    for i, item in enumerate(given if given is not None else ()):
+    for i, item in enumerate(given):
         place = f"{name}[{i + 1}]"
         count, share = _pair(item)
-        if share is None or not is_number(share) or not 0.0 < share <= 1.0:
+        if not is_number(share) or not 0.0 < share <= 1.0:
             problems.add(place, item, "ConcLimitException(number, percentage), or that pair, with "
                          "a percentage in (0, 1]")
-        elif not isinstance(count, int) or count < 0:
-            problems.add(place, item, "a whole number of obligors or industries, 0 or more")
+        elif whole_number(count) is None or not 0 <= count <= MOST_EXCEPTIONS:
+            problems.add(place, item, "a whole number of obligors or industries in "
+                         f"[0, {MOST_EXCEPTIONS}]")
         elif share < base - EPS:
             problems.add(place, share, f"more than {base_name}, which is {base:g}")
         elif share > base + EPS:
-            units += [float(share)] * count
+            units += [float(share)] * whole_number(count)
     return sorted(units, reverse=True)
 
 
@@ -86,12 +104,7 @@ def _pair(item):
     """(number, percentage) of one exception as users write it."""
     if isinstance(item, ConcLimitException):
         return item.number, item.percentage
-    if is_number(item):
-        return 1, item
-    if isinstance(item, tuple | list) and len(item) == 2:
-        count = int(item[0]) if is_number(item[0]) and item[0] == int(item[0]) else item[0]
-        return count, item[1]
-    return None, None
+    return tuple(item) if isinstance(item, tuple | list) and len(item) == 2 else (None, None)
 
 
 def lock(problems, name, given, ratings):
@@ -125,7 +138,10 @@ def locks(problems, force_high, force_low, scores):
 
 def obligors(problems, given):
     """[Obligor] by falling share from a list, or from the obligors of a discrete result."""
-    listed = list(given.values()) if isinstance(given, dict) else list(given or ())
+    if not isinstance(given, dict | list | tuple):
+        problems.add("hypo_pool_diversity", given, "a list of Obligor, or obligors of a result")
+        return []
+    listed = list(given.values()) if isinstance(given, dict) else list(given)
     if not listed:
         problems.say("hypo_pool_diversity: empty; want at least one Obligor")
         return []
@@ -135,6 +151,8 @@ def obligors(problems, given):
             problems.add(place, o, "an Obligor(percentage, industry)")
         elif not is_number(o.percentage) or not 0.0 < o.percentage <= 1.0 + EPS:
             problems.add(f"{place}.percentage", o.percentage, "a fraction in (0, 1]")
+        elif not all(isinstance(x, str | Integral) for x in (o.industry, o.region)):
+            problems.add(place, o, "an industry and a region that are names or whole numbers")
     if problems.found:
         return []
     total = math.fsum(o.percentage for o in listed)
@@ -144,6 +162,6 @@ def obligors(problems, given):
 
 
 def run_mode(problems, given):
-    if given not in LEVELS:
+    if not isinstance(given, str) or given not in LEVELS:
         problems.add("run_mode", given, " or ".join(LEVELS))
     return given

@@ -5,12 +5,15 @@ They run in double precision whatever the caller's setting: look-ups and packing
 Reference: hypo_pool_api. Limits are judged by clo_gen.hypo.problem, before anything is traced.
 """
 
+import functools
+import inspect
 from collections import OrderedDict
 from itertools import groupby
 
 import jax
 import numpy as np
 
+from clo_gen.hypo import checks
 from clo_gen.hypo.batch import solve_discrete_batch, solve_formula_batch, stacked
 from clo_gen.hypo.objects import ConcLimitException, HypoPool, HypoResultMonitor, Obligor
 from clo_gen.hypo.problem import (
@@ -28,7 +31,7 @@ from clo_gen.hypo.problem import (
     tables_of,
 )
 from clo_gen.hypo.records import MONITOR_STAGES, STAGES
-from clo_gen.io.problems import InputError
+from clo_gen.io.problems import InputError, Problems, collect_complaints
 
 
 def hypo_pool_discrete_constraints(pool_par, conc_limit_basis, dscore_min, ob_max, ind_max,
@@ -64,7 +67,7 @@ def hypo_pool_formula_constraints(hypo_pool_diversity, run_mode, rs_abs_max, coe
 
 def hypo_pools_discrete(deals):
     """[HypoPool] of many deals, each a dict of hypo_pool_discrete_constraints's arguments."""
-    judged = _judged(deals, discrete_inputs)
+    judged = judged_discrete(deals)
     exceptions, groups = (rounded_up(max(len(i[name]) for i in judged), to) for name, to in (
         ("ob_exceptions", OB_EXCEPTIONS), ("ind_exceptions", IND_EXCEPTIONS)))
     results = [None] * len(judged)
@@ -91,7 +94,7 @@ def _shape(i):
 def hypo_pools_formula(deals):
     """[HypoResultMonitor] of many deals, each a dict of hypo_pool_formula_constraints's arguments.
     """
-    judged = _judged(deals, formula_inputs)
+    judged = judged_formula(deals)
     obligors = pool_size(max(len(i["pool"]) for i in judged))
     results = [None] * len(judged)
     with jax.enable_x64(True):
@@ -113,20 +116,38 @@ def _grouped_by(judged, shape):
 
 def _judged(deals, judge):
     """Judged inputs of all deals; one InputError with the complaints about all of them."""
-    out, complaints = [], []
-    for n, deal in enumerate(deals):
+    def one(n, deal):
         deal = dict(deal)
         if len(deals) > 1:
             deal.setdefault("source", f"deal {n + 1}")
-        try:
-            out.append(judge(**deal))
-        except InputError as error:
-            complaints.append(str(error))
-    if complaints:
-        raise InputError("\n".join(complaints))
-    if not out:
+        _check_keys(deal, judge)
+        return judge(**deal)
+
+    if not deals:
         raise InputError("no deals; want at least one")
-    return out
+    return collect_complaints([functools.partial(one, n, deal) for n, deal in enumerate(deals)])
+
+
+def _check_keys(deal, judge):
+    """Raises InputError for arguments that are missing or unknown."""
+    known = inspect.signature(judge).parameters
+    problems = Problems(deal.get("source", "deal"))
+    for name in set(deal) - set(known):
+        problems.say(f"{name}: unknown; want one of {', '.join(k for k in known if k != 'source')}")
+    for name, parameter in known.items():
+        if parameter.default is parameter.empty and name not in deal:
+            problems.say(f"{name}: missing")
+    problems.raise_if_any()
+
+
+def judged_discrete(deals):
+    """Judged inputs of hypo_pools_discrete's deals; raises InputError with every problem."""
+    return _judged(deals, discrete_inputs)
+
+
+def judged_formula(deals):
+    """Judged inputs of hypo_pools_formula's deals; raises InputError with every problem."""
+    return _judged(deals, formula_inputs)
 
 
 def _hypo_pool(i, r):
@@ -173,12 +194,14 @@ def hypo_pool_cqt(matrix, between=0, **limits):
     between neighbours by linear interpolation. `limits` are the other arguments of
     hypo_pool_discrete_constraints. Each result has the keys `was` and `warr` of its row too.
     """
-    rows = np.asarray(matrix, float)
-    if rows.ndim != 2 or rows.shape[1] != 4 or not len(rows):
-        raise InputError(f"matrix: an array {rows.shape}; want rows of diversity, risk score, "
-                         "spread, recovery")
-    if not isinstance(between, int) or between < 0:
-        raise InputError(f"between: {between!r}; want a whole number, 0 or more")
+    rows, problems = checks.array(matrix), Problems("hypo_pool_cqt")
+    if rows is None or rows.ndim != 2 or rows.shape[1] != 4 or not np.isfinite(rows).all():
+        problems.add("matrix", matrix, "rows of diversity, risk score, spread, recovery")
+    if checks.whole_number(between) is None or between < 0:
+        problems.add("between", between, "a whole number, 0 or more")
+    for name in {"dscore_min", "riskscore_max"} & set(limits):
+        problems.say(f"{name}: comes from the matrix")
+    problems.raise_if_any()
     at = np.arange((len(rows) - 1) * (between + 1) + 1) / (between + 1)
     rows = np.stack([np.interp(at, np.arange(len(rows)), column) for column in rows.T], axis=1)
     pools = hypo_pools_discrete([

@@ -68,6 +68,11 @@ def _cushion_at(p: FormulaProblem, pool: Pool, *, relaxed=False):
     return cushion
 
 
+def sdr_at(p: FormulaProblem, pool: Pool, score):
+    """SDR [] of the pool rated for a target risk score []."""
+    return adjusted_bdr(p) - p.monitor_cushion - _cushion_at(p, pool)(score)
+
+
 def solve_formula(p: FormulaProblem, pool: Pool):
     """FormulaResult of one deal, always; `is_solve` is False where even the best mixture fails.
 
@@ -78,15 +83,15 @@ def solve_formula(p: FormulaProblem, pool: Pool):
     low, high = p.rs_bound_lower, jnp.minimum(p.rs_bound_higher, p.rs_abs_max)
     at_max, at_low, at_high = jax.vmap(cushion)(jnp.stack([p.rs_abs_max, low, high]))
     _, root = narrow(lambda score: cushion(score) > 0, high, low, HALVINGS)
-    stage = jnp.where(at_max >= 0, 0, jnp.where(at_low <= 0, 1, jnp.where(at_high > 0, 2, 3)))
+    stage = jnp.where(at_max >= 0, 0, jnp.where(~(at_low > 0), 1, jnp.where(at_high > 0, 2, 3)))
     score = jnp.stack([p.rs_abs_max, low, high, root])[stage]
     rated = overlay(pool, score, p.risk_score, p.locks)
     diag = measures(p, pool, rated.share, p.level[rated.rating - 1])
     realized, dispersion = score_of(rated, p.risk_score)
+    # Locks may push the pool past the deal's maximum whatever the target score.
+    complies = jnp.isfinite(cushion(score)) & (realized <= p.rs_abs_max + EPS * p.risk_score[-1])
     return FormulaResult(
-        # Locks may push the pool past the deal's maximum whatever the target score.
-        is_solve=(stage != MONITOR_STAGES.index("min_fails")) & (
-            realized <= p.rs_abs_max + EPS * p.risk_score[-1]),
+        is_solve=(stage != MONITOR_STAGES.index("min_fails")) & complies,
         riskscore_solution=score,
         riskscore_realized=realized, credit_dispersion=dispersion, adj_bdr=adjusted_bdr(p),
         bdr=bdr(p), sdr=sdr(diag, p.sdr_coefficients, p.run_mode), sdr_diag=diag, stage=stage,

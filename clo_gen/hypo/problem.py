@@ -27,6 +27,7 @@ from clo_gen.io.hypo_tables import (
 from clo_gen.io.problems import Problems
 from clo_gen.risk.rating import RatingTable, idealised_rate
 
+MOST_OBLIGORS = 10_000
 # Arrays are padded to multiples of these, pools by powers of two: each new size compiles anew.
 OB_EXCEPTIONS, IND_EXCEPTIONS, INDUSTRIES, OBLIGORS = 8, 4, 32, 256
 
@@ -78,8 +79,9 @@ def discrete_inputs(*, pool_par, conc_limit_basis, dscore_min, ob_max, ind_max, 
     bound, score, codes = _tables(p, tables)
     if not isinstance(is_simple_industry, bool | np.bool_):
         p.add("is_simple_industry", is_simple_industry, "True or False")
-    if not isinstance(n_simple_industry, int | np.integer) or n_simple_industry < 1:
-        p.add("n_simple_industry", n_simple_industry, "a whole number of at least 1")
+    if checks.whole_number(n_simple_industry) is None or not 1 <= n_simple_industry <= 1000:
+        p.add("n_simple_industry", n_simple_industry, "a whole number in [1, 1000]")
+    _check_size(p, n)
     p.raise_if_any()
     shipped = [name for name, given in (("risk scores", risk_score_tbl), ("diversity", (
         tables or {}).get("dscore"))) if given is None]
@@ -87,6 +89,15 @@ def discrete_inputs(*, pool_par, conc_limit_basis, dscore_min, ob_max, ind_max, 
                 "codes": codes, "simple": bool(is_simple_industry),
                 "n_simple": int(n_simple_industry),
                 "label": f"shipped: {', '.join(shipped)}" if shipped else "the user's own"}
+
+
+def _check_size(p, n):
+    """A slip of units must not ask for a pool of millions."""
+    scale = n["conc_limit_basis"] / n["pool_par"] if n["pool_par"] > 0 else math.nan
+    if not 0.1 <= scale <= 10.0 and not math.isnan(scale):
+        p.add("conc_limit_basis / pool_par", f"{scale:g}", "a ratio in [0.1, 10]")
+    elif n["ob_floor"] * scale < 1.0 / MOST_OBLIGORS:
+        p.add("ob_floor", n["ob_floor"], f"limits that {MOST_OBLIGORS:,} obligors can fill")
 
 
 def _tables(p, tables):
@@ -97,7 +108,8 @@ def _tables(p, tables):
         return None, None, ()
     bound, score = diversity_table()
     if given.get("dscore") is not None:
-        table = np.asarray(given["dscore"], float)
+        table = checks.array(given["dscore"])
+        table = np.zeros(0) if table is None else table
         good = table.ndim == 2 and table.shape[1:] == (2,) and np.isfinite(table).all()
         steps = np.diff(table, axis=0) if good else np.zeros((0, 2))
         if not good or len(table) < 2 or table[0, 0] > 0 or (steps[:, 1] < 0).any() or not (
@@ -107,11 +119,13 @@ def _tables(p, tables):
         else:
             bound, score = table[:, 0], table[:, 1]
     codes = given.get("ind_codes")
-    codes = tuple(range(len(industry_codes()))) if codes is None else tuple(np.asarray(
-        codes).tolist())
-    if len(codes) < 1 or len(set(codes)) < len(codes):
-        p.add("tables['ind_codes']", codes, "at least one code, each once")
-    return bound, score, codes
+    codes = range(len(industry_codes())) if codes is None else np.asarray(
+        list(codes) if isinstance(codes, range | set) else codes)
+    codes = codes.tolist() if isinstance(codes, np.ndarray) and codes.ndim == 1 else list(
+        codes if isinstance(codes, range) else ())
+    if not codes or len(set(codes)) < len(codes):
+        p.add("tables['ind_codes']", given["ind_codes"], "a list of codes, each once")
+    return bound, score, tuple(codes)
 
 
 def discrete_problem(i, *, exceptions, groups):
@@ -158,22 +172,24 @@ def formula_inputs(*, hypo_pool_diversity, run_mode, rs_abs_max, coef_bdr, coef_
         ("wal", wal), ("rs_bound_lower", rs_bound_lower))}
     n["was"] = checks.number(p, "was", was, -1.0, 1.0)
     n["warr"] = checks.number(p, "warr", warr, 0.0, 0.999999)
-    n["monitor_cushion"] = checks.number(p, "monitor_cushion", monitor_cushion or 0.0, -1.0, 1.0)
+    n["monitor_cushion"] = checks.number(
+        p, "monitor_cushion", 0.0 if monitor_cushion is None else monitor_cushion, -1.0, 1.0)
     if n["rs_bound_lower"] > min(n["rs_bound_higher"], n["rs_abs_max"]):
         p.add("rs_bound_lower", rs_bound_lower, "at most rs_bound_higher and rs_abs_max")
     n["coef_bdr"] = checks.numbers(p, "coef_bdr", coef_bdr, exactly=3)
-    n["coef_sdr"] = (checks.numbers(p, "coef_sdr", coef_sdr, exactly=7) if coef_sdr is not None
-                     else sdr_coefficients(mode) if mode in ("SP_WARF", "EPDR") else None)
+    if coef_sdr is None:
+        n["coef_sdr"] = sdr_coefficients(mode) if mode in ("SP_WARF", "EPDR") else None
+    else:
+        n["coef_sdr"] = checks.numbers(p, "coef_sdr", coef_sdr, exactly=7, above=0.0)
     scores = (moodys_risk_scores() if risk_score_tbl is None
               else checks.rising_table(p, "risk_score_tbl", risk_score_tbl))
-    ratings = 1 if scores is None else len(scores)
     n["risk_score"], (n["high"], n["low"]) = scores, checks.locks(p, force_high, force_low, scores)
-    n["level"], n["label"] = _levels(p, mode, WARF_sp, IDT_sp, n["wal"], ratings)
+    n["level"], n["label"] = _levels(p, mode, WARF_sp, IDT_sp, n["wal"], scores)
     p.raise_if_any()
     return n | {"pool": pool, "run_mode": mode}
 
 
-def _levels(p, mode, warf, idt, wal, ratings):
+def _levels(p, mode, warf, idt, wal, scores):
     """([R] rating factors or default rates over `wal` years, what table they are)."""
     own, name = "the user's own", "WARF_sp" if mode == "SP_WARF" else "IDT_sp"
     if mode == "SP_WARF" and warf is None:
@@ -181,14 +197,15 @@ def _levels(p, mode, warf, idt, wal, ratings):
     elif mode == "SP_WARF":
         table, label = checks.rising_table(p, "WARF_sp", warf), own
     else:
-        table, label = idealised_default_rates() if idt is None else (np.asarray(idt, float), own)
-        if table.ndim != 2 or not np.isfinite(table).all() or table.min(initial=0) < 0 or (
-                table.max(initial=0) > 1):
+        table, label = idealised_default_rates() if idt is None else (checks.array(idt), own)
+        table = np.zeros(0) if table is None else table
+        if table.ndim != 2 or not table.size or not ((table >= 0) & (table <= 1)).all():
             p.add(name, f"an array {table.shape}", "[ratings, years] of fractions in [0, 1]")
             return None, label
-    if table is None or len(table) != ratings:
-        p.add(name, "no table" if table is None else f"{len(table)} ratings",
-              f"as many ratings as risk_score_tbl, {ratings}")
+    if table is None or scores is None:  # complained of
+        return None, label
+    if len(table) != len(scores):
+        p.add(name, f"{len(table)} ratings", f"as many ratings as risk_score_tbl, {len(scores)}")
         return None, label
     if mode == "SP_WARF":
         return table, label

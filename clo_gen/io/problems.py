@@ -30,3 +30,16 @@ class Problems:
         lines = self.found[: self.shown] + ([f"... and {rest} more"] if rest > 0 else [])
         count = "1 problem" if len(self.found) == 1 else f"{len(self.found)} problems"
         raise InputError(f"{self.source}: {count}\n" + "\n".join(f"  {line}" for line in lines))
+
+
+def collect_complaints(calls):
+    """What each of the calls returns. Raises one InputError with the complaints of all."""
+    results, complaints = [], []
+    for call in calls:
+        try:
+            results.append(call())
+        except InputError as error:
+            complaints.append(str(error))
+    if complaints:
+        raise InputError("\n".join(complaints))
+    return results
