@@ -294,7 +294,10 @@ def _hypo(file, out):
     _set_up_jax()
     from clo_gen import terminal
     from clo_gen.hypo_job import hypo_job, save
+    from clo_gen.io.problems import InputError
 
+    if out is not None and out.suffix != ".csv" and out.exists():
+        raise InputError(f"--out {out}: exists; want the name of a new folder")
     report = hypo_job(file)
     if out is not None:
         save(report, out)

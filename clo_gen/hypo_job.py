@@ -56,14 +56,15 @@ def hypo_job(path):
     path = pathlib.Path(path)
     deals = [_one_deal(path)] if path.suffix == ".toml" else _deals(path)
     names = [d.pop("deal") for d in deals]
-    limits = [{"ob_exceptions": None, "ind_exceptions": None, "source": f"{path}: {name}"} | {
+    places = [d.pop("place", name) for d, name in zip(deals, names, strict=True)]
+    limits = [{"ob_exceptions": None, "ind_exceptions": None, "source": f"{path}, {place}"} | {
         k: v for k, v in d.items() if k in _NUMBERS or k in (
             "ob_exceptions", "ind_exceptions", "force_high", "force_low", "is_simple_industry",
-            "n_simple_industry")} for d, name in zip(deals, names, strict=True)]
+            "n_simple_industry")} for d, place in zip(deals, places, strict=True)]
     asked = [n for n, d in enumerate(deals) if d.get("run_mode")]
 
     def to_monitor(pools):
-        return [_monitor_inputs(deals[n], pools[n], f"{path}: {names[n]}") for n in asked]
+        return [_monitor_inputs(deals[n], pools[n], f"{path}, {places[n]}") for n in asked]
 
     any_pool = [Obligor(1.0, 0)]  # judges the rest before the work begins
     collect_complaints([lambda: judged_discrete(limits), *(
@@ -107,8 +108,9 @@ def _deals(path):
         for name in (k for k in _NUMBERS if k in typed and k not in given
                      and not str(frame[k].iloc[n]).strip()):
             problems.say(f"{label(n)}, {name}: missing")
+        name = f"{label(n)} ({given['deal']})" if "deal" in given else label(n)
         deals.append(_with_texts(given, label(n), problems) | {
-            "deal": given.get("deal", label(n))})
+            "deal": given.get("deal", label(n)), "place": name})
     problems.raise_if_any()
     return deals
 

@@ -72,6 +72,20 @@ def quality_job(tape_path, limits_path, *, cutoff, out=None, before=None, indice
     return QualityReport(rows, (*notes, *held[0].notes))
 
 
+def read_portfolio(tape_path, limits_path, *, cutoff, indices=None, columns=None):
+    """(Positions, QualityLimits, Holdings) of a tape under a deal's limits, as the solves of
+    hypo.constrained take them; the arguments are those of quality_job."""
+    cutoff = _date(cutoff)
+    indices = indices or _sofr(cutoff)[0]
+    terms = read_limits(limits_path)
+    tape = read_tape(tape_path, cutoff=cutoff, space=RATING, indices=tuple(indices),
+                     columns=read_column_map(columns) if columns else ColumnMap(),
+                     recovery_by_lien=RecoveryConfig().by_lien)
+    held = holdings(tape, np.array(list(indices.values())), terms.basis)
+    positions = positions_of(held, members(held, terms.groups))
+    return positions, _limits_at(terms, positions), held
+
+
 def positions_of(held: Holdings, member):
     """Positions of a tape's holdings and their membership [G, L]."""
     real = [jnp.asarray(x, float) for x in (held.spread, held.recovery, held.life, member)]
@@ -157,11 +171,16 @@ def _sofr(cutoff):
 
 def _quality(positions, terms, before):
     """Quality of a portfolio on the host; its recovery moves the limit of the risk score."""
-    limits = limits_of(terms)
-    if terms.warf_recovery_base is not None:
-        limits = with_recovery_modifier(limits, positions, terms.warf_points_per_recovery,
-                                        terms.warf_recovery_base)
+    limits = _limits_at(terms, positions)
     return jax.device_get(jax.jit(quality)(positions, limits, before))
+
+
+def _limits_at(terms, positions):
+    """QualityLimits at the portfolio's recovery."""
+    if terms.warf_recovery_base is None:
+        return limits_of(terms)
+    return with_recovery_modifier(limits_of(terms), positions, terms.warf_points_per_recovery,
+                                  terms.warf_recovery_base)
 
 
 def _rows(found, held, terms, *, has_before):

@@ -123,7 +123,7 @@ def hypo_table(report, most=20):
 def hypo_notes(report):
     """Lines below the table: what it shows, and on which tables the numbers rest."""
     yield ("solved: the stage, NO without a pool within the limits; ob., ind.: base limits found; "
-           "monitor: worst risk score that passes; BDR: adjusted")
+           "monitor: worst risk score of two neighbouring ratings that passes; BDR: adjusted")
     if len(report.pools) > 20:
         yield f"and {len(report.pools) - 20:,} more"
     for name, found in (("limits", report.pools), ("CDO Monitor", report.monitors)):

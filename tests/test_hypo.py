@@ -102,6 +102,14 @@ def test_own_tables_regions_and_locks_of_the_monitor(solved):
     assert not found[0].is_solve and found[0].sdr_diag["rdm"] > 1.5
 
 
+def test_a_pool_keeps_the_names_of_its_obligors(solved):
+    pool = list(solved[0][1]["obligors"].values())
+    named = {f"issuer {n}": o for n, o in reversed(list(enumerate(pool)))}
+    kept = hypo.hypo_pool_formula_constraints(**random_hypo.formula_deal(0, named)).obligors
+    assert set(kept) == set(named)
+    assert all(kept[name].percentage == named[name].percentage for name in named)
+
+
 def test_laws_of_discrete_pools(solved):
     for deal, pool in solved:
         share = [o.percentage for o in pool["obligors"].values()]

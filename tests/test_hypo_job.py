@@ -65,7 +65,7 @@ def test_one_deal_with_its_pictures(tmp_path):
     ("5x0.025", "5*0.025", "row 2, ob_exceptions: '5*0.025'; want text such as"),
     (",55,", ",,", "row 2, dscore_min: missing"), (",55,", ",x,", "row 2, dscore_min: 'x'; want"),
     ("force_low", "forced", "column forced: unknown; known columns: deal, pool_par"),
-    ("5x0.025", "5x0.01", "a: 1 problem\n  ob_exceptions[1]: 0.01; want more than ob_max"),
+    ("5x0.025", "5x0.01", "row 2 (a): 1 problem\n  ob_exceptions[1]: 0.01; want more than ob_max"),
 ])
 def test_wrong_tables(deals, old, new, part):
     deals.write_text(deals.read_text().replace(old, new, 1))
@@ -112,6 +112,12 @@ def test_a_pool_becomes_a_tape():
     assert frame["current_balance"].astype(float).sum() == pytest.approx(1e8)
     assert set(frame["rating"]) == {"B", "B+"} and set(frame["data_label"]) == {"hypothetical"}
     assert set(frame["maturity_date"]) == {"2030-10-15"} and float(frame["spread_bps"][0]) == 360
+    pool = hypo_pool_discrete_constraints(1e8, 1e8, 50.0, 0.02, 0.1, 2700.0, None, None, 0.005, 0.04)
+    whole = as_tape(pool, par=1e8, cutoff=pd.Timestamp("2025-10-15").date(), was=0.036, warr=0.45,
+                    wal=5.0)
+    assert len(whole) == pool["n_obligors"]
+    with pytest.raises(InputError, match="par: -1; want a number above 0"):
+        as_tape(pool, par=-1, cutoff=pd.Timestamp("2025-10-15").date(), was=3.6, warr=45, wal=5.0)
     with pytest.raises(InputError, match="obligor 1 has no rating"):
         as_tape([Obligor(1.0, 0)], par=1.0, cutoff=pd.Timestamp("2025-10-15").date(), was=0.04,
                 warr=0.4, wal=5.0)

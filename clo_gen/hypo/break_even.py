@@ -50,7 +50,10 @@ def break_even_default_rate(obligors, deal, *, was, warr, wal, timings=None,
     terms = read_deal(path).terms
     frame = as_tape(obligors, par=terms.target_par, cutoff=terms.closing, was=was, warr=warr,
                     wal=wal, benchmark=terms.index)
-    config, folder = read_config(overrides=[f"deal={str(path)!r}", *overrides])
+    given = [f"deal={str(path)!r}", *overrides]
+    config, folder = read_config(overrides=given)
+    if terms.index not in config.indices:  # as SOFR does, it follows the policy rate
+        config, folder = read_config(overrides=[*given, f"indices.{terms.index}=policy_rate"])
     a = assemble(config, folder, frame=frame)
     names, curves = timing_curves(timings, a.deal.months)
     scenarios = tuple((name, float(shift)) for name in names for shift in shifts)

@@ -137,14 +137,14 @@ def locks(problems, force_high, force_low, scores):
 
 
 def obligors(problems, given):
-    """[Obligor] by falling share from a list, or from the obligors of a discrete result."""
+    """(names, [Obligor]) by falling share from a list, or from the obligors of a result."""
     if not isinstance(given, dict | list | tuple):
         problems.add("hypo_pool_diversity", given, "a list of Obligor, or obligors of a result")
-        return []
+        return (), []
     listed = list(given.values()) if isinstance(given, dict) else list(given)
     if not listed:
         problems.say("hypo_pool_diversity: empty; want at least one Obligor")
-        return []
+        return (), []
     for i, o in enumerate(listed):
         place = f"hypo_pool_diversity[{i + 1}]"
         if not isinstance(o, Obligor):
@@ -154,11 +154,15 @@ def obligors(problems, given):
         elif not all(isinstance(x, str | Integral) for x in (o.industry, o.region)):
             problems.add(place, o, "an industry and a region that are names or whole numbers")
     if problems.found:
-        return []
+        return (), []
     total = math.fsum(o.percentage for o in listed)
     if abs(total - 1.0) > 1e-6:
         problems.add("hypo_pool_diversity percentages", f"sum {total:.6f}", "a sum of 1")
-    return sorted(listed, key=lambda o: -o.percentage)
+    order = sorted(range(len(listed)), key=lambda n: -listed[n].percentage)
+    own = list(given) if isinstance(given, dict) else None
+    names = tuple(f"OB{place + 1:03d}" if own is None else str(own[n])
+                  for place, n in enumerate(order))
+    return names, [listed[n] for n in order]
 
 
 def run_mode(problems, given):

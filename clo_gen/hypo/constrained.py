@@ -4,7 +4,8 @@ hypo.trading says how the limits become linear. The diversity constraint counts 
 now: those bought do not raise the number (a dust position would count as a name), and where the
 optimum sells so many out that the look-up fails, the program is solved again with the number left.
 Every reported result and breach is that of hypo.quality, the look-up included. Infeasible limits
-give the pool of least breach (prices are then those of breaching) and `converged` False.
+give the pool of least breach (prices are then those of breaching), or the present one where that
+cannot be found, and `converged` False.
 """
 
 import jax
@@ -20,6 +21,7 @@ from clo_gen.solve.quadratic import Found, lagrangian, search, solution
 
 DUST = 1e-7  # of the portfolio: smaller holdings are none
 TOLERANCE = 1e-6  # of KKT residual and breach
+UNSOLVED = 1e-2  # KKT residual beyond which a result means nothing
 ROUNDS = 6  # numbers of obligors tried
 HALVINGS = 30  # of a line search
 
@@ -235,7 +237,11 @@ def _without_dust(share):
 
 
 def _judged(result: Traded, limits: QualityLimits, positions: Positions):
-    """The result with its tests against these limits."""
+    """The result with its tests against these limits; what the solver could not solve trades
+    nothing."""
+    solved = result.kkt <= UNSOLVED
+    result = result.replace(share=jnp.where(solved, result.share, positions.share),
+                            traded=jnp.where(solved, result.traded, 0.0))
     tests = quality(positions.replace(share=result.share), limits)
     breach = breach_of(tests)
     good = (result.kkt <= TOLERANCE) & (breach <= TOLERANCE)

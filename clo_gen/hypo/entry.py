@@ -123,6 +123,8 @@ def _judged(deals, judge):
         _check_keys(deal, judge)
         return judge(**deal)
 
+    if not isinstance(deals, list | tuple) or not all(isinstance(d, dict) for d in deals):
+        raise InputError("deals: want a list of dicts, one a deal")
     if not deals:
         raise InputError("no deals; want at least one")
     return collect_complaints([functools.partial(one, n, deal) for n, deal in enumerate(deals)])
@@ -174,8 +176,8 @@ def _grouped(units):
 
 def _monitor(i, r):
     obligors = OrderedDict(
-        (f"OB{n + 1:03d}", Obligor(o.percentage, o.industry, o.region, int(r.rating[n]), o.par))
-        for n, o in enumerate(i["pool"]))
+        (name, Obligor(o.percentage, o.industry, o.region, int(r.rating[n]), o.par))
+        for n, (name, o) in enumerate(zip(i["names"], i["pool"], strict=True)))
     d = r.sdr_diag
     return HypoResultMonitor(
         **{name: float(getattr(r, name)) for name in (

@@ -163,7 +163,7 @@ def formula_inputs(*, hypo_pool_diversity, run_mode, rs_abs_max, coef_bdr, coef_
                    source="hypo_pool_formula_constraints"):
     """Judged inputs of one deal; raises InputError with every problem."""
     p = Problems(source)
-    pool = checks.obligors(p, hypo_pool_diversity)
+    names, pool = checks.obligors(p, hypo_pool_diversity)
     mode = checks.run_mode(p, run_mode)
     n = {name: checks.number(p, name, value, above=0.0) for name, value in (
         ("rvst_target_par", rvst_target_par), ("collat_prin_amt", collat_prin_amt),
@@ -186,7 +186,7 @@ def formula_inputs(*, hypo_pool_diversity, run_mode, rs_abs_max, coef_bdr, coef_
     n["risk_score"], (n["high"], n["low"]) = scores, checks.locks(p, force_high, force_low, scores)
     n["level"], n["label"] = _levels(p, mode, WARF_sp, IDT_sp, n["wal"], scores)
     p.raise_if_any()
-    return n | {"pool": pool, "run_mode": mode}
+    return n | {"pool": pool, "names": names, "run_mode": mode}
 
 
 def _levels(p, mode, warf, idt, wal, scores):

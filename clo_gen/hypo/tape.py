@@ -5,8 +5,9 @@ Every line says that it is hypothetical.
 
 import pandas as pd
 
+from clo_gen.hypo.checks import number
 from clo_gen.io import dates
-from clo_gen.io.problems import InputError
+from clo_gen.io.problems import Problems
 from clo_gen.io.synthetic import HYPOTHETICAL
 from clo_gen.io.tables import data_path
 
@@ -14,16 +15,23 @@ from clo_gen.io.tables import data_path
 def as_tape(obligors, *, par, cutoff, was, warr, wal, benchmark="SOFR", floor_bps=0.0):
     """Text frame in tape columns, one floating bullet loan an obligor.
 
-    `obligors` is the OrderedDict of a result; `par` the pool's par in currency, `cutoff` the date
-    it stands at, `was` and `warr` fractions, `wal` years: the time to maturity of every loan.
-    Ratings 1..21 become S&P's notches. Raises InputError for an empty or unrated pool.
+    `obligors` is a result of a hypo pool, its obligors, or a list of Obligor; `par` the pool's par
+    in currency, `cutoff` the date it stands at, `was` and `warr` fractions, `wal` years: the time to
+    maturity of every loan.
+    Ratings 1..21 become S&P's notches. Raises InputError with every problem.
     """
     scale = pd.read_csv(data_path("rating_scale.csv")).set_index("rating_int")["sp"]
-    listed = list(getattr(obligors, "values", lambda: obligors)())
-    unrated = [n + 1 for n, o in enumerate(listed) if o.rating not in scale.index]
-    if not listed or unrated:
-        raise InputError("hypo pool: " + (f"obligor {unrated[0]} has no rating; want 1 to 21"
-                                          if listed else "empty; want at least one obligor"))
+    obligors = getattr(obligors, "obligors", obligors)
+    obligors = obligors.get("obligors", obligors) if isinstance(obligors, dict) else obligors
+    listed, problems = list(getattr(obligors, "values", lambda: obligors)()), Problems("hypo pool")
+    if not listed:
+        problems.say("empty; want at least one obligor")
+    for n in [n for n, o in enumerate(listed) if o.rating not in scale.index][:1]:
+        problems.say(f"obligor {n + 1} has no rating; want 1 to 21")
+    number(problems, "par", par, above=0.0)
+    for name, value, high in (("was", was, 0.5), ("warr", warr, 1.0), ("wal", wal, 50.0)):
+        number(problems, name, value, 0.0, high)
+    problems.raise_if_any()
     maturity = str(dates.add_months(cutoff, max(round(12 * wal), 1)))
     return pd.DataFrame({
         "loan_id": [f"HYP{n + 1:04d}" for n in range(len(listed))],
