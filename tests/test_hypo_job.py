@@ -112,7 +112,8 @@ def test_a_pool_becomes_a_tape():
     assert frame["current_balance"].astype(float).sum() == pytest.approx(1e8)
     assert set(frame["rating"]) == {"B", "B+"} and set(frame["data_label"]) == {"hypothetical"}
     assert set(frame["maturity_date"]) == {"2030-10-15"} and float(frame["spread_bps"][0]) == 360
-    pool = hypo_pool_discrete_constraints(1e8, 1e8, 50.0, 0.02, 0.1, 2700.0, None, None, 0.005, 0.04)
+    pool = hypo_pool_discrete_constraints(1e8, 1e8, 50.0, 0.02, 0.1, 2700.0, None, None, 0.005,
+                                          0.04)
     whole = as_tape(pool, par=1e8, cutoff=pd.Timestamp("2025-10-15").date(), was=0.036, warr=0.45,
                     wal=5.0)
     assert len(whole) == pool["n_obligors"]
