@@ -3,7 +3,7 @@
     python experiments/bench.py [--paths 512] [--cases markov-1k,waterfall]
 
 One JSON line a case: compile time apart from the median of 5 runs, peak memory, device, dtype and
-commit. About 2 minutes on 2 cores. Expected there: markov at least 30 million loan-months a second
+commit. About 4 minutes on 2 cores. Expected there: markov at least 30 million loan-months a second
 with macro, factors, cash and recovery lags included. BENCHMARKS.md holds the figures and floors.
 """
 

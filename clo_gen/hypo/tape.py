@@ -16,8 +16,9 @@ def as_tape(obligors, *, par, cutoff, was, warr, wal, benchmark="SOFR", floor_bp
     """Text frame in tape columns, one floating bullet loan an obligor.
 
     `obligors` is a result of a hypo pool, its obligors, or a list of Obligor; `par` the pool's par
-    in currency, `cutoff` the date it stands at, `was` and `warr` fractions, `wal` years, the time
-    to maturity of every loan. Ratings 1..21 become S&P's notches. Raises InputError with every problem.
+    in currency, `cutoff` the date it stands at, `was` and `warr` fractions, `wal` the years to
+    maturity of every loan. Ratings 1..21 become S&P's notches. Raises InputError with every
+    problem.
     """
     scale = pd.read_csv(data_path("rating_scale.csv")).set_index("rating_int")["sp"]
     obligors = getattr(obligors, "obligors", obligors)
