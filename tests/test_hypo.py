@@ -96,10 +96,12 @@ def test_own_tables_regions_and_locks_of_the_monitor(solved):
             "risk_score_tbl": [10.0 * (n + 1) ** 2 for n in range(19)],
             "WARF_sp": [13.0 * (n + 1) ** 2 for n in range(19)],
             "IDT_sp": [[0.002 * (n + 1) * (y + 1) for y in range(8)] for n in range(19)]})
-    deals[0] |= {"force_low": (19, 0.9), "force_high": None, "rs_abs_max": 1600.0}
+    deals[0] |= {"force_low": (19, 0.9), "force_high": None, "rs_abs_max": 1600.0,
+                 "coef_bdr": [5.0, 4.0, 1.0]}
     found = hypo.hypo_pools_formula(deals)
     agree_formula(zip(deals, found, strict=True))
-    assert not found[0].is_solve and found[0].sdr_diag["rdm"] > 1.5
+    assert (found[0].stage, found[0].is_solve) == ("max_passes", False)
+    assert found[0].sdr_diag["rdm"] > 1.5
 
 
 def test_a_pool_keeps_the_names_of_its_obligors(solved):
