@@ -5,7 +5,6 @@ import pathlib
 import shutil
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
@@ -220,7 +219,8 @@ def sdr_curve(report: HypoReport, points=60):
     top = min(judged["rs_bound_higher"], judged["rs_abs_max"])
     scores = np.linspace(judged["rs_bound_lower"], top, points)
     with jax.enable_x64(True):
-        problem, pool = formula_problem(judged), pool_of(judged["pool"],
-                                                         pool_size(len(judged["pool"])))
-        sdr = np.asarray(jax.vmap(lambda score: sdr_at(problem, pool, score))(jnp.asarray(scores)))
+        problem = formula_problem(judged)
+        pool = pool_of(judged["pool"], pool_size(len(judged["pool"])))
+        curve = jax.jit(jax.vmap(sdr_at, (None, None, 0)))
+        sdr = np.asarray(curve(problem, pool, scores))
     return scores, sdr, monitor.adj_bdr - judged["monitor_cushion"], monitor.riskscore_solution

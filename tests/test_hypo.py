@@ -298,7 +298,8 @@ def test_relaxed_solution_has_the_gradient_of_its_differences(solved, seed):
     deal = random_hypo.formula_deal(seed, solved[seed][1]["obligors"]) | {
         "rs_abs_max": 8000.0, "rs_bound_lower": 20.0, "rs_bound_higher": 4700.0}
     judged = formula_inputs(**deal)
-    problem, pool = formula_problem(judged), pool_of(judged["pool"], 256)
+    problem, pool = jax.tree.map(jnp.asarray, (formula_problem(judged),
+                                               pool_of(judged["pool"], 256)))
     names = ("was", "warr", "monitor_cushion")
 
     def solution(x):

@@ -153,19 +153,20 @@ def judged_formula(deals):
 
 
 def _hypo_pool(i, r):
-    obligors, pool = OrderedDict(), r.pool
-    for n in range(int(pool.count)):
-        code = int(pool.industry[n])
-        obligors[f"OB{n + 1:03d}"] = Obligor(
-            percentage=float(pool.share[n]), par=float(pool.share[n]) * i["pool_par"],
-            industry=code if i["simple"] else i["codes"][code], rating=int(pool.rating[n]))
+    count, pool = int(r.pool.count), r.pool
+    columns = zip(*(x[:count].tolist() for x in (pool.share, pool.industry, pool.rating)),
+                  strict=True)
+    obligors = OrderedDict(
+        (f"OB{n + 1:03d}", Obligor(share, code if i["simple"] else i["codes"][code],
+                                   rating=rating, par=share * i["pool_par"]))
+        for n, (share, code, rating) in enumerate(columns))
     return HypoPool(
         is_solve=bool(r.is_solve), dscore=float(r.dscore), riskscore=float(r.riskscore),
         ob_base=float(r.ob_base), ind_base=float(r.ind_base),
         ob_exceptions=_grouped(r.ob_exceptions),
         ind_exceptions=[] if i["simple"] else _grouped(r.ind_exceptions),
         obligors=obligors, stage=STAGES[int(r.stage)], t=float(r.t),
-        n_obligors=int(pool.count), n_industries=int(r.n_industries), tables=i["label"])
+        n_obligors=count, n_industries=int(r.n_industries), tables=i["label"])
 
 
 def _grouped(units):

@@ -1,4 +1,5 @@
-"""Plain inputs of one deal into the records that the solvers read."""
+"""Plain inputs of one deal into the records that the solvers read: NumPy numbers, for a device
+array of each would cost more than the solve."""
 
 import math
 
@@ -33,7 +34,7 @@ OB_EXCEPTIONS, IND_EXCEPTIONS, INDUSTRIES, OBLIGORS = 8, 4, 32, 256
 
 
 def padded(units, size):
-    return jnp.asarray(list(units) + [0.0] * (size - len(units)), float)
+    return np.asarray(list(units) + [0.0] * (size - len(units)), float)
 
 
 def rounded_up(count, to):
@@ -131,7 +132,7 @@ def _tables(p, tables):
 def discrete_problem(i, *, exceptions, groups):
     """DiscreteProblem of judged inputs, exceptions padded to `exceptions` and `groups`."""
     def real(name):
-        return jnp.asarray(i[name], float)
+        return np.asarray(i[name], float)
 
     return DiscreteProblem(
         **{name: real(name) for name in (
@@ -139,12 +140,12 @@ def discrete_problem(i, *, exceptions, groups):
             "ob_floor", "ind_floor")},
         ob_exceptions=padded(i["ob_exceptions"], exceptions),
         ind_exceptions=padded(i["ind_exceptions"], groups), locks=_locks(i),
-        codes=jnp.asarray(len(i["codes"])), n_simple_industry=jnp.asarray(i["n_simple"]),
+        codes=np.asarray(len(i["codes"])), n_simple_industry=np.asarray(i["n_simple"]),
         is_simple_industry=i["simple"])
 
 
 def tables_of(i):
-    """Tables of judged inputs."""
+    """Tables of judged inputs, on the device."""
     risk_score, bound, score = (jnp.asarray(i[name], float) for name in (
         "risk_score", "bound", "score"))
     return Tables(risk_score, DiversityTable(bound, score))
@@ -152,8 +153,8 @@ def tables_of(i):
 
 def _locks(i):
     (high, high_share), (low, low_share) = i["high"], i["low"]
-    return Locks(jnp.asarray(low), jnp.asarray(low_share, float), jnp.asarray(high),
-                 jnp.asarray(high_share, float))
+    return Locks(np.asarray(low), np.asarray(low_share, float), np.asarray(high),
+                 np.asarray(high_share, float))
 
 
 def formula_inputs(*, hypo_pool_diversity, run_mode, rs_abs_max, coef_bdr, coef_sdr=None,
@@ -210,17 +211,17 @@ def _levels(p, mode, warf, idt, wal, scores):
     if mode == "SP_WARF":
         return table, label
     years = np.arange(1.0, table.shape[1] + 1)
-    rates = RatingTable(rate=jnp.asarray(table), years=jnp.asarray(years), names=(), source=label)
-    return np.asarray(idealised_rate(rates, jnp.asarray(wal, float))), label
+    rates = RatingTable(rate=np.asarray(table), years=np.asarray(years), names=(), source=label)
+    return np.asarray(idealised_rate(rates, np.asarray(wal, float))), label
 
 
 def formula_problem(i):
     """FormulaProblem of judged inputs."""
-    real = {name: jnp.asarray(i[name], float) for name in (
+    real = {name: np.asarray(i[name], float) for name in (
         "rs_abs_max", "rs_bound_lower", "rs_bound_higher", "rvst_target_par", "collat_prin_amt",
         "was", "warr", "wal", "monitor_cushion", "risk_score", "level")}
-    return FormulaProblem(bdr_coefficients=jnp.asarray(i["coef_bdr"], float),
-                          sdr_coefficients=jnp.asarray(i["coef_sdr"], float),
+    return FormulaProblem(bdr_coefficients=np.asarray(i["coef_bdr"], float),
+                          sdr_coefficients=np.asarray(i["coef_sdr"], float),
                           locks=_locks(i), run_mode=i["run_mode"], **real)
 
 
@@ -228,9 +229,9 @@ def pool_of(listed: list[Obligor], obligors):
     """Pool of Obligors by falling share, padded to `obligors`; industries and regions by number."""
     def coded(values):
         numbers = {value: n for n, value in enumerate(dict.fromkeys(values))}
-        return jnp.asarray([numbers[v] for v in values] + [0] * (obligors - len(values)))
+        return np.asarray([numbers[v] for v in values] + [0] * (obligors - len(values)))
 
     share = np.array([o.percentage for o in listed])
     return Pool(padded(share / share.sum(), obligors), coded([o.industry for o in listed]),
-                coded([o.region for o in listed]), jnp.ones(obligors, int),
-                jnp.asarray(len(listed)))
+                coded([o.region for o in listed]), np.ones(obligors, int),
+                np.asarray(len(listed)))
