@@ -14,7 +14,7 @@ import tomli_w
 
 from clo_gen import mesh, pipeline, plot, report
 from clo_gen.assemble import Assembly, assemble
-from clo_gen.evaluate import held_out_transitions
+from clo_gen.evaluate.transition_baselines import held_out_transitions
 from clo_gen.io.problems import InputError
 from clo_gen.summary import coverage_table, keep, summarise, tranche_table
 

@@ -1,0 +1,131 @@
+"""Checkpoints: a tree of arrays as one npz file with its structure in JSON. No code is loaded.
+
+A model record (a frozen dataclass of this package that holds arrays, numbers, texts, tuples, dicts
+and further records) is stored whole and read back without knowing its shapes. A training state is
+stored leaf by leaf and read back into a state of the same shapes.
+"""
+
+import dataclasses
+import hashlib
+import importlib
+import io
+import json
+import pathlib
+import zipfile
+
+import jax
+import numpy as np
+
+from clo_gen.io.problems import InputError
+
+_STRUCTURE = "structure.json"
+
+
+def _write(path, arrays, structure):
+    """One npz file, complete or not there."""
+    buffer = io.BytesIO()
+    text = np.frombuffer(json.dumps(structure).encode(), np.uint8)
+    np.savez(buffer, **arrays, **{_STRUCTURE: text})
+    path = pathlib.Path(path)
+    draft = path.with_name(path.name + ".partial")
+    draft.write_bytes(buffer.getvalue())
+    draft.replace(path)
+
+
+def _read(path):
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        structure = json.loads(arrays.pop(_STRUCTURE).tobytes())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such checkpoint") from None
+    except (ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+        raise InputError(f"{path}: not a checkpoint of clo_gen ({error})") from None
+    return arrays, structure
+
+
+def _pack(value, arrays):
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, tuple | list):
+        return {"tuple": [_pack(v, arrays) for v in value]}
+    if isinstance(value, dict):
+        return {"dict": {k: _pack(v, arrays) for k, v in value.items()}}
+    if dataclasses.is_dataclass(value):
+        kind = type(value)
+        return {"record": f"{kind.__module__}:{kind.__qualname__}",
+                "fields": {f.name: _pack(getattr(value, f.name), arrays)
+                           for f in dataclasses.fields(value)}}
+    name = f"a{len(arrays)}"
+    arrays[name] = np.asarray(value)
+    return {"array": name}
+
+
+def _unpack(value, arrays, path):
+    if not isinstance(value, dict):
+        return value
+    if "array" in value:
+        return arrays[value["array"]]
+    if "tuple" in value:
+        return tuple(_unpack(v, arrays, path) for v in value["tuple"])
+    if "dict" in value:
+        return {k: _unpack(v, arrays, path) for k, v in value["dict"].items()}
+    module, _, name = value["record"].partition(":")
+    kind = None
+    if module.startswith("clo_gen."):
+        kind = getattr(importlib.import_module(module), name, None)
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        raise InputError(f"{path}: {value['record']} is no record of this version of clo_gen")
+    known = {f.name for f in dataclasses.fields(kind)}
+    fields = value["fields"]
+    if set(fields) != known:
+        raise InputError(f"{path}: {name} was saved with the fields {', '.join(sorted(fields))}; "
+                         f"this version has {', '.join(sorted(known))}")
+    return kind(**{k: _unpack(v, arrays, path) for k, v in fields.items()})
+
+
+def save_record(path, record, about=None):
+    """Writes a model record and `about` (JSON data: config, data, metrics) to one file."""
+    arrays = {}
+    structure = {"record": _pack(record, arrays), "about": about or {}}
+    _write(path, arrays, structure)
+
+
+def load_record(path):
+    """(record, about) of a file written by save_record. Raises InputError for any other file."""
+    arrays, structure = _read(path)
+    if "record" not in structure:
+        raise InputError(f"{path}: holds a training state, not a model")
+    return _unpack(structure["record"], arrays, path), structure["about"]
+
+
+def save_state(path, state, about=None):
+    """Writes the leaves of a training state and `about` (JSON data) to one file."""
+    leaves = jax.tree.leaves(state)
+    _write(path, {f"a{i}": np.asarray(x) for i, x in enumerate(leaves)}, {"about": about or {}})
+
+
+def load_state(path, like):
+    """(state, about) of a file written by save_state, in the structure of `like`.
+
+    Raises InputError when it does not fit.
+    """
+    arrays, structure = _read(path)
+    leaves, tree = jax.tree.flatten(like)
+    found = [arrays.get(f"a{i}") for i in range(len(leaves))]
+    if len(arrays) != len(leaves) or any(
+            x is None or x.shape != y.shape or x.dtype != y.dtype
+            for x, y in zip(found, leaves, strict=True)):
+        raise InputError(f"{path}: the training state does not fit this model; want the config and "
+                         "the version it was saved with")
+    return jax.tree.unflatten(tree, [jax.numpy.asarray(x) for x in found]), structure["about"]
+
+
+def fingerprint(tree):
+    """Sixteen hex digits that name the data of a tree of arrays."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(tree):
+        leaf = np.ascontiguousarray(leaf)
+        digest.update(f"{leaf.dtype}{leaf.shape}".encode())
+        digest.update(leaf.tobytes())
+    return digest.hexdigest()[:16]
