@@ -2,12 +2,14 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
+from clo_gen import learned, provenance
 from clo_gen.cash.schedule import schedule
 from clo_gen.io import tables
 from clo_gen.io.config import RunConfig, curve_table, cutoff_month, read_scenarios
@@ -16,9 +18,16 @@ from clo_gen.io.deal_arrays import purchases
 from clo_gen.io.macro import MacroHistory, moodys_baa, read_macro
 from clo_gen.io.panel import CountHistory, read_rating_events, transition_counts
 from clo_gen.io.problems import InputError, Problems
-from clo_gen.io.synthetic import HYPOTHETICAL, LABEL, synthetic_tape
+from clo_gen.io.synthetic import LABEL, synthetic_tape
 from clo_gen.io.tape import ColumnMap, LoadedTape, judge_tape, read_column_map, read_tape
-from clo_gen.models import macro_baseline, prepayment, systematic, transition_baseline
+from clo_gen.models import (
+    macro_baseline,
+    macro_cvae,
+    prepayment,
+    systematic,
+    transition,
+    transition_baseline,
+)
 from clo_gen.pipeline import Inputs, Params, Setup, index_now
 from clo_gen.states import RATING
 
@@ -119,7 +128,10 @@ def covariates_at(names, macro: MacroHistory, series, months):
 
 
 def fit_macro(config, macro: MacroHistory, last_month):
-    """(generator params, recent history [H, M], first month, last month) up to `last_month`."""
+    """(generator params, recent history [H, M], first month, last month) up to `last_month`.
+
+    A learned generator is not fitted here: its params are None.
+    """
     frame = macro.until(last_month, config.series)
     recent = frame.to_numpy()[-HISTORY_MONTHS:]
     sample = frame.loc[config.fit_from:]
@@ -131,14 +143,53 @@ def fit_macro(config, macro: MacroHistory, last_month):
         first, last = (pd.Period(m, "M") for m in config.leave_out)
         keep = ~((sample.index >= first) & (sample.index <= last))
     try:
+        params = None
         if config.generator == "var":
             params = macro_baseline.fit_var(sample.to_numpy(), config.lags, keep)
-        else:
+        elif config.generator == "block_bootstrap":
             params = macro_baseline.fit_block_bootstrap(sample.to_numpy(), recent[-1],
                                                         config.block_months)
     except ValueError as error:  # the history does not suit the generator
         raise InputError(f"{macro.source}: {error}") from None
     return params, recent, sample.index[0], sample.index[-1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Market:
+    """The macro side of a run."""
+
+    history: MacroHistory
+    params: object  # of the generator
+    sample: Callable  # its verb
+    recent: np.ndarray  # [H, M] the last months known
+    first: pd.Period  # first month of the config's fit_from
+    last: pd.Period  # last month known
+    seen: pd.Period  # last month that the generator learned from
+    scenarios: dict
+
+
+def load_market(config: RunConfig, folder, last_month, months):
+    """Market known at the end of `last_month`, with scenarios over `months` months."""
+    macro = load_macro(config.macro, folder, last_month)
+    params, recent, first, last = fit_macro(config.macro, macro, last_month)
+    sample, series, seen = macro_baseline.sample, config.macro.series, last
+    wanted = dict.fromkeys(("baseline", *config.scenarios))
+    table = read_scenarios(folder / config.scenario_file, wanted, series, months)
+    if config.macro.generator == "cvae":
+        params, sample = learned.learned_macro(config.macro, folder), macro_cvae.sample
+        seen = pd.Period(params.trained_until, "M")
+        # The regime labels shift the paths already; the overlays supply the rest.
+        table = learned.calibrated(params, table, recent)
+    return Market(macro, params, sample, recent, first, last, seen,
+                  {name: table[name] for name in config.scenarios})
+
+
+def load_transitions(config: RunConfig, folder, counts, macro):
+    """(transition model, its verb predict) of a run."""
+    c, series = config.transitions, config.macro.series
+    if c.model == "transformer":
+        return learned.learned_transitions(c, folder, series), transition.predict
+    return fit_transitions(c, counts, macro, series)[c.model], transition_baseline.predict
 
 
 def load_tape(config: RunConfig, folder, deal_terms, frame=None):
@@ -186,27 +237,27 @@ def assemble(config: RunConfig, folder: pathlib.Path, *, frame=None):
     if terms.index not in config.indices:
         raise InputError(f"{deal.source}: index: {terms.index!r}; want one of "
                          f"{', '.join(config.indices)} (run config, [indices])")
-    series = config.macro.series
-    macro = load_macro(config.macro, folder, cutoff_month(terms.closing))
-    macro_params, recent, first, last = fit_macro(config.macro, macro, cutoff_month(terms.closing))
+    market = load_market(config, folder, cutoff_month(terms.closing), deal.months)
+    macro, series = market.history, config.macro.series
     counts = load_counts(config.transitions, folder)
-    transition = fit_transitions(config.transitions, counts, macro, series)
-    spread = macro.until(last, series).loc[str(first):, config.prepayment.spread_series]
+    transition_model, predict = load_transitions(config, folder, counts, macro)
+    spread = macro.until(market.last, series).loc[str(market.first):,
+                                                  config.prepayment.spread_series]
     curves, follows = curve_table(config.indices, deal.months)
     columns = tuple(-1 if name is None else series.index(name) for name in follows)
     loadings = systematic.Loadings(**config.factors.model_dump())
     params = Params(
-        macro=macro_params,
-        transition=transition[config.transitions.model],
+        macro=market.params,
+        transition=transition_model,
         prepayment=prepayment.Prepayment(config.prepayment.cpr,
                                          config.prepayment.spread_sensitivity,
                                          float(spread.mean()), config.prepayment.spread_series),
         loadings=loadings,
     )
     loans = _double(tape.tape)
-    today = jax.jit(index_now, static_argnums=2)(recent, curves, columns)
+    today = jax.jit(index_now, static_argnums=2)(market.recent, curves, columns)
     inputs = Inputs(tape=loans, schedule=jax.jit(schedule)(loans, deal.calendar, today),
-                    deal=deal.deal, calendar=deal.calendar, curves=curves, history=recent,
+                    deal=deal.deal, calendar=deal.calendar, curves=curves, history=market.recent,
                     purchases=purchases(deal.terms, RATING.live))
     setup = Setup(
         space=RATING, mode=config.mode,
@@ -214,63 +265,8 @@ def assemble(config: RunConfig, folder: pathlib.Path, *, frame=None):
         groups=(len(tape.cohorts), len(tape.industries), len(tape.regions)),
         series=series, index_columns=columns, note_index=tuple(config.indices).index(terms.index),
         waterfall=deal.waterfall,
-        macro_sample=macro_baseline.sample, transition_predict=transition_baseline.predict,
+        macro_sample=market.sample, transition_predict=predict,
     )
-    scenarios = read_scenarios(folder / config.scenario_file, config.scenarios, series, deal.months)
     return Assembly(config, setup, _double(params), _double(inputs),
-                    {name: _double(s) for name, s in scenarios.items()}, tape, deal,
-                    macro, counts, _provenance(config, macro, counts, tape, deal, first, last))
-
-
-def _provenance(config, macro, counts, tape, deal, first, last):
-    embedded = config.macro.source == "embedded"
-    labels = tape.frame.get("data_label", pd.Series(dtype=str))
-    made = [name for name in (LABEL, HYPOTHETICAL) if labels.eq(name).any()]
-    shipped = tables.is_shipped(deal.source)
-    constructed = deal.terms.source.startswith("constructed")
-    vintage = ["revised data, 2026-08 vintage"] if embedded else []
-    notes = [f"{config.macro.generator} fitted {first} to {last}, nothing later is seen"]
-    stale = (cutoff_month(deal.terms.closing) - last).n
-    if stale:
-        notes.append(f"history ends {stale} months before the month of the cut-off")
-    if config.macro.leave_out and config.macro.generator == "var":
-        notes.append("left out of the fit: " + " to ".join(config.macro.leave_out))
-    return {
-        "macro": {
-            "kind": "real" if embedded else "user",
-            "source": ("FRED-format US history, " if embedded else "") + macro.source,
-            "notes": [*notes, *vintage, *macro.notes],
-        },
-        "transitions": {
-            "kind": "real" if config.transitions.events == "embedded" else "user",
-            "source": f"corporate rating histories {counts.months[0]} to {counts.months[-1]} "
-                      f"({counts.source}), Dirichlet prior S&P 1981-2016 worth "
-                      f"{config.transitions.prior_months:g} obligor-months a rating",
-            "notes": [f"{int(counts.counts[..., :7, 7].sum())} defaults in the histories; "
-                      "withdrawn ratings are censored",
-                      "stress beyond the fitted years is an extrapolation that saturates at "
-                      f"{config.transitions.saturation:g} of their standard deviations",
-                      f"prepayment is an assumption: {config.prepayment.cpr:.0%} a year"],
-        },
-        "tape": {
-            "kind": made[0] if made else "user",
-            "source": tape.source,
-            "notes": [f"{len(tape.frame)} loans", *(f"derived {d}" for d in tape.derived),
-                      *([f"unknown columns kept: {', '.join(tape.extra)}"] if tape.extra else [])],
-        },
-        "deal": {
-            "kind": "user" if not shipped else LABEL if constructed else "real",
-            "source": f"{deal.terms.source}, {pathlib.Path(deal.source).name}" if shipped
-            else deal.source,
-            "notes": [*(f"assumed: {text}" for text in deal.terms.assumptions),
-                      *_of_purchases(deal.terms)]},
-    }
-
-
-def _of_purchases(terms):
-    r = terms.reinvestment
-    if r is None:
-        return []
-    return [f"assumed: principal buys {r.rating} loans at {r.price:.1%} of par and "
-            f"{r.spread_bps:g} bps over {terms.index} for {r.term_months} months, "
-            f"recovering {r.recovery:.0%}, until {r.end}"]
+                    {name: _double(s) for name, s in market.scenarios.items()}, tape, deal, macro,
+                    counts, provenance.of_run(config, macro, counts, tape, deal, market))

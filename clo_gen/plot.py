@@ -11,6 +11,8 @@ TITLES = {
     "inflation_yoy": "Inflation, yearly", "policy_rate": "Policy rate",
     "treasury_10y": "10-year Treasury", "credit_spread_cp": "Commercial paper - bill spread",
     "credit_spread_ig": "BAA - 10-year spread",
+    "industrial_production_yoy": "Industrial production, yearly",
+    "employment_growth_yoy": "Employment growth, yearly",
 }
 
 
@@ -214,4 +216,42 @@ def write_hypo_figure(path, name, obligors, curve_data):
         axis = figure.add_subplot(grid[1, :])
         sdr_against_bdr(axis, *curve_data).legend(frameon=False)
         axis.set(title="CDO Monitor", xlabel="risk score of the pool", ylabel="%")
+    figure.savefig(path, dpi=110)
+
+
+def training_curves(ax, epochs, loss, held_out):
+    """Training loss and held-out score over the epochs, and the best of the latter."""
+    ax.plot(epochs, loss, color="0.6", linewidth=1.2, label="training loss")
+    ax.plot(epochs, held_out, color=COLORS["baseline"], label="held-out score")
+    best = int(np.argmin(held_out))
+    ax.plot(epochs[best], held_out[best], "o", color=COLORS["severely_adverse"], markersize=4,
+            label=f"kept: epoch {epochs[best]}")
+    return ax
+
+
+def write_training_curves(path, name, history):
+    """PNG of one level's training; `history` as train.loop.fit returns it."""
+    epochs, loss, held_out = ([row.get(k, np.nan) for row in history]
+                              for k in ("epoch", "loss", "held_out"))
+    figure = Figure(figsize=(7, 3.4), layout="constrained")
+    axis = figure.add_subplot()
+    training_curves(axis, epochs, loss, held_out).legend(frameon=False, fontsize=8)
+    axis.set(title=f"training of level {name}", xlabel="epoch", ylabel="loss")
+    figure.savefig(path, dpi=110)
+
+
+def write_macro_figure(path, series, past, samples):
+    """PNG of generated macro paths: `past` [H, M] months, then the fan of each scenario of
+    `samples` {name: [N, T, M]} (fractions)."""
+    figure = Figure(figsize=(13, 2.7 * -(-len(series) // 4)), layout="constrained")
+    axes = figure.subplots(-(-len(series) // 4), 4, squeeze=False).ravel()
+    for m, (ax, name) in enumerate(zip(axes, series, strict=False)):
+        ax.plot(np.arange(1 - len(past), 1) / 12, past[:, m] * 100, color="0.3", linewidth=1.2)
+        for i, (scenario, values) in enumerate(samples.items()):
+            fan(ax, np.arange(1, values.shape[1] + 1) / 12, values[:, :, m], _color(scenario, i),
+                _label(scenario))
+        ax.set(title=TITLES.get(name, name), xlabel="years", ylabel="%")
+    for ax in axes[len(series):]:
+        ax.set_visible(False)
+    axes[0].legend(fontsize=7, frameon=False)
     figure.savefig(path, dpi=110)

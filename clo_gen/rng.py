@@ -11,6 +11,7 @@ COHORT = 1
 INDUSTRY = 2
 REGION = 3
 LOAN = 4
+CONDITION = 5
 
 
 def path_key(key, i):
@@ -19,5 +20,5 @@ def path_key(key, i):
 
 
 def stream(key, number):
-    """Key of one random source of a path: MACRO, COHORT, INDUSTRY, REGION or LOAN."""
+    """Key of one random source of a path: one of the constants above."""
     return jax.random.fold_in(key, number)

@@ -8,18 +8,19 @@ import sys
 import pytest
 
 PACKAGE = pathlib.Path(__file__).parent.parent / "clo_gen"
-LAYER = {
-    "records": 0, "states": 0, "numerics": 0, "rng": 0, "mesh": 0, "solve": 0,
-    "scores": 0,
-    "models": 1, "cash": 1, "deal": 1, "risk": 1,
-    "pipeline": 2, "io": 2,
-    "assemble": 3, "break_even": 3, "explain": 3,
-    "hypo": 4, "macro_model": 4, "plot": 4, "report": 4, "summary": 4, "train": 4,
-    "waterfall_job": 4,
-    "evaluate": 5,
-    "run": 6, "hypo_job": 6, "quality_job": 6, "terminal": 6, "train_job": 6,
-    "cli": 7, "__main__": 8, "__init__": 8,
-}
+TIERS = (  # from the ground up
+    ("records", "states", "numerics", "rng", "mesh", "solve", "scores"),
+    ("models", "cash", "deal", "risk"),
+    ("pipeline", "io"),
+    ("learned", "provenance"),
+    ("assemble", "break_even", "explain"),
+    ("hypo", "macro_model", "plot", "report", "summary", "train", "waterfall_job"),
+    ("evaluate",),
+    ("levels",),
+    ("run", "hypo_job", "quality_job", "terminal", "train_job"),
+    ("commands",), ("cli",), ("__main__",), ("__init__",),
+)
+LAYER = {part: number for number, tier in enumerate(TIERS) for part in tier}
 
 
 def part_of(path):

@@ -59,7 +59,7 @@ def test_unstable_var_is_refused():
 def at_rest(months, series=SERIES):
     m = len(series)
     return scenarios.Scenario(jnp.zeros(m), jnp.ones(m), jnp.zeros((months, m)),
-                              jnp.full(m, -jnp.inf))
+                              jnp.full(m, -jnp.inf), jnp.eye(4)[0])
 
 
 def test_var_paths_have_the_stationary_moments(key):

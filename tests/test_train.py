@@ -76,6 +76,15 @@ def test_early_stopping_keeps_the_best_parameters():
     assert min(scores) not in scores[-3:]
 
 
+def test_training_that_only_harms_keeps_the_start():
+    task = line_task()
+    best = {"w": jnp.asarray([2.0], jnp.float32), "b": jnp.asarray(1.0, jnp.float32)}
+    wrong = dataclasses.replace(task, loss=lambda p, batch, key, progress: (
+        -task.loss(p, batch, key, progress)[0], {}))
+    params, history = loop.fit(wrong, CONFIG, state=loop.start(wrong, CONFIG, best))
+    assert same(params, best) and history[0]["epoch"] == 0
+
+
 def test_every_epoch_visits_each_example_at_most_once():
     rows = loop.shuffled(CONFIG, 70, epoch=3)
     assert rows.shape == (4, 16) and len(np.unique(rows)) == 64

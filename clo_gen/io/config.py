@@ -13,7 +13,7 @@ from clo_gen.io.macro import SERIES
 from clo_gen.io.problems import InputError, Problems
 from clo_gen.io.tables import config_path
 from clo_gen.io.toml import Record, load_toml, parse
-from clo_gen.models import scenarios
+from clo_gen.models import regimes, scenarios
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
@@ -41,7 +41,8 @@ class MacroConfig(Record):
     units: Literal["fraction", "percent"] = "fraction"  # of a wide file
     credit_spread: Literal["embedded", "baa"] = "embedded"  # baa: read through the package arch
     series: Annotated[tuple[str, ...], Field(min_length=2)]
-    generator: Literal["var", "block_bootstrap"] = "var"
+    generator: Literal["var", "block_bootstrap", "cvae"] = "var"
+    run: str | None = None  # cvae: the folder that clo-gen train wrote
     lags: Annotated[int, Field(ge=1, le=12)] = 2
     block_months: Annotated[int, Field(ge=2, le=120)] = 24
     fit_from: Month = "1985-01"
@@ -50,7 +51,8 @@ class MacroConfig(Record):
 
 class TransitionConfig(Record):
     events: str = "embedded"  # rating events CSV
-    model: Literal["logit", "constant"] = "logit"
+    model: Literal["logit", "constant", "transformer"] = "logit"
+    run: str | None = None  # transformer: the folder that clo-gen train wrote
     covariates: tuple[str, ...] = ("gdp_growth_yoy", "unemployment_rate_change_12m")
     prior_months: Annotated[float, Field(gt=0)] = 12_000.0  # weight of the S&P 1981-2016 prior
     ridge: Annotated[float, Field(ge=0)] = 1.0
@@ -115,9 +117,11 @@ class Shape(Record):
 class ScenarioTerms(Record):
     shift: dict[str, Annotated[float, Field(ge=-100, le=100)]] = {}  # percentage points
     multiplier: dict[str, Annotated[float, Field(gt=0, le=100)]] = {}
+    label: Literal[regimes.LABELS] | None = None  # of a learned generator; None: the name's own
 
 
 class ScenarioTable(Record):
+    label_months: Positive = 60  # the label holds so long, then baseline
     shape: dict[str, Shape]
     scenarios: dict[str, ScenarioTerms]
 
@@ -167,6 +171,11 @@ def _check(config, problems):
     for name in macro.series:
         if name not in SERIES:
             problems.add("macro.series", name, "one of " + ", ".join(SERIES))
+    for table, learned in (("macro", macro.generator == "cvae"),
+                           ("transitions", config.transitions.model == "transformer")):
+        if learned != (getattr(config, table).run is not None):
+            problems.say(f"{table}.run: " + ("missing; want the folder of a training run"
+                                             if learned else "only a learned model has one"))
     bases = {c.removesuffix("_change_12m") for c in config.transitions.covariates}
     followed = {s for s in config.indices.values() if isinstance(s, str)}
     for place, names in (("transitions.covariates", bases), ("indices", followed),
@@ -212,11 +221,18 @@ def read_scenarios(path, wanted, series, months):
                 values[series.index(member)] = value * scale
         return values
 
-    never_negative = ("unemployment_rate", "policy_rate", "treasury_10y")
-    lower = np.array([0.0 if s in never_negative or s.startswith("credit_spread") else -np.inf
-                      for s in series])
+    def label(name):
+        own = name if name in regimes.LABELS else "baseline"
+        weights = np.tile(regimes.one_hot(0), (months, 1))
+        weights[: table.label_months] = regimes.one_hot(
+            regimes.LABELS.index(table.scenarios[name].label or own))
+        return weights
+
+    never_negative = ("unemployment_rate", "policy_rate", "treasury", "credit_spread")
+    lower = np.array([0.0 if s.startswith(never_negative) else -np.inf for s in series])
     return {name: scenarios.Scenario(row(table.scenarios[name].shift, 0.0, 0.01),
-                                     row(table.scenarios[name].multiplier, 1.0, 1.0), shape, lower)
+                                     row(table.scenarios[name].multiplier, 1.0, 1.0), shape, lower,
+                                     label(name))
             for name in wanted}
 
 

@@ -2,7 +2,9 @@
 
 Standard series (yearly fractions): gdp_growth_yoy, unemployment_rate, inflation_yoy, policy_rate,
 treasury_10y, credit_spread_ig, credit_spread_hy, credit_spread_cp (commercial paper - Treasury
-bill), property_index (yearly growth), equity_return (yearly). A model takes any subset.
+bill), property_index (yearly growth), equity_return (yearly), and for larger models
+industrial_production_yoy, employment_growth_yoy, business_loans_yoy, housing_starts_yoy,
+real_income_yoy, treasury_3m, treasury_1y and treasury_5y. A model takes any subset.
 """
 
 import dataclasses
@@ -16,6 +18,8 @@ from clo_gen.io.problems import InputError, Problems
 SERIES = (
     "gdp_growth_yoy", "unemployment_rate", "inflation_yoy", "policy_rate", "treasury_10y",
     "credit_spread_ig", "credit_spread_hy", "credit_spread_cp", "property_index", "equity_return",
+    "industrial_production_yoy", "employment_growth_yoy", "business_loans_yoy",
+    "housing_starts_yoy", "real_income_yoy", "treasury_3m", "treasury_1y", "treasury_5y",
 )
 
 # Standard series <- FRED mnemonics: (transform, codes).
@@ -30,6 +34,14 @@ _FRED = {
     "credit_spread_cp": ("difference", ("CP3Mx", "TB3MS")),
     "property_index": ("growth", ("CSUSHPISA",)),
     "equity_return": ("growth", ("SP500",)),
+    "industrial_production_yoy": ("growth", ("INDPRO",)),
+    "employment_growth_yoy": ("growth", ("PAYEMS",)),
+    "business_loans_yoy": ("growth", ("BUSLOANS",)),
+    "housing_starts_yoy": ("growth", ("HOUST",)),
+    "real_income_yoy": ("growth", ("RPI",)),
+    "treasury_3m": ("level", ("TB3MS",)),
+    "treasury_1y": ("level", ("GS1",)),
+    "treasury_5y": ("level", ("GS5",)),
 }
 
 # Fed supervisory-scenario file: official column names and their short forms.

@@ -85,15 +85,25 @@ def fit_block_bootstrap(values, last, block=24, neighbours=20):
                           jnp.asarray(nearest(target)), block)
 
 
-def _sample_var(params, key, history, months):
+def noise_size(params: Var, months):
+    """How many normal numbers a path of `months` months of the VAR holds."""
+    return months * params.intercept.shape[0]
+
+
+def decode(params: Var, noise, history, scenario, months):
+    """Values [months, M] of the path whose shocks are `noise` [D], scenario on top.
+
+    `noise` ~ N(0, I) holds all that is random, D = noise_size; differentiable.
+    """
     p, m = params.lags.shape[:2]
-    noise = jax.random.normal(key, (months, m), history.dtype) @ params.chol.T
+    shocks = noise.reshape(months, m) @ params.chol.T
 
     def step(recent, shock):
         new = params.intercept + jnp.einsum("kij,kj->i", params.lags, recent) + shock
         return jnp.concatenate([new[None], recent[:-1]]), new
 
-    return jax.lax.scan(step, history[::-1][:p], noise)[1]
+    baseline = jax.lax.scan(step, history[::-1][:p], shocks)[1]
+    return scenarios.apply(scenario, baseline)
 
 
 def _sample_blocks(params, key, history, months):
@@ -112,7 +122,9 @@ def sample(params, key, history, scenario, series):
 
     `params` is a Var or a BlockBootstrap, `history` [H, M] ends at the cut-off date.
     """
-    draw = _sample_var if isinstance(params, Var) else _sample_blocks
-    months = scenario.shape.shape[0]
-    baseline = draw(params, rng.stream(key, rng.MACRO), history, months)
+    months, key = scenario.shape.shape[0], rng.stream(key, rng.MACRO)
+    if isinstance(params, Var):
+        noise = jax.random.normal(key, (noise_size(params, months),), history.dtype)
+        return MacroPath(history, decode(params, noise, history, scenario, months), series)
+    baseline = _sample_blocks(params, key, history, months)
     return MacroPath(history, scenarios.apply(scenario, baseline), series)

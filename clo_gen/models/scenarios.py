@@ -18,6 +18,7 @@ class Scenario:
     multiplier: jax.Array  # [M] ratio to the baseline at the peak
     shape: jax.Array  # [T, M] in [0, 1]
     lower: jax.Array  # [M] bound below (0 for rates that cannot be negative, -inf for none)
+    label: jax.Array  # [4] or [T, 4] weights of the regimes (models.regimes.LABELS)
 
 
 def shape_of(months, peak_month, hold_months, decay_months):
@@ -30,3 +31,38 @@ def apply(scenario, baseline):
     """Path [T, M] of the scenario over one baseline path [T, M]."""
     ratio = 1.0 + (scenario.multiplier - 1.0) * scenario.shape
     return jnp.maximum(baseline * ratio + scenario.shift * scenario.shape, scenario.lower)
+
+
+def calibrate(scenario, paths, baseline):
+    """`scenario` with shifts and multipliers such that its mean path meets the table at the peak.
+
+    `paths` [N, T, M] are draws under the scenario's regime label before its overlay, `baseline`
+    [N, T, M] draws of the baseline scenario from the same random numbers: the overlay supplies what
+    the label does not already. Series without shift and multiplier are left to the label. Host,
+    NumPy; the result has the same structure.
+    """
+    shift, multiplier = (np.array(x, float) for x in (scenario.shift, scenario.multiplier))
+    shape, lower = np.asarray(scenario.shape, float), np.asarray(scenario.lower, float)
+    for m in np.flatnonzero((shift != 0.0) | (multiplier != 1.0)):
+        peak = int(shape[:, m].argmax())
+        part, drawn = shape[peak, m], np.asarray(paths[:, peak, m], float)
+        if part <= 0.0:
+            continue
+        base = float(np.mean(baseline[:, peak, m]))
+        ratio = 1.0 + (multiplier[m] - 1.0) * part
+        target = base * ratio + shift[m] * part
+        if multiplier[m] != 1.0:
+            multiplier[m] = 1.0 + ((target - shift[m] * part) / drawn.mean() - 1.0) / part
+            ratio = 1.0 + (multiplier[m] - 1.0) * part
+        shift[m] += _missing(drawn * ratio + shift[m] * part, target, lower[m]) / part
+    return scenario.replace(shift=shift, multiplier=multiplier)
+
+
+def _missing(values, target, lower):
+    """What to add to `values` [N] so that the mean of max(values, lower) is `target`."""
+    low, high = target - values.max(), target - values.min()
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        short = np.maximum(values + middle, lower).mean() < target
+        low, high = (middle, high) if short else (low, middle)
+    return 0.5 * (low + high)

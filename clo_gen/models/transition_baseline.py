@@ -19,9 +19,10 @@ from clo_gen.states import StateSpace
 class Logit:
     """log P_ij(t) = log base_ij + slope_k . z(t) + intercept_k - log Z_i, k the kind of move.
 
-    Kinds of move: better, worse, default; staying has neither slope nor intercept. z are the macro
-    covariates in standard deviations, saturating smoothly at `limit` (limit * tanh(z / limit)),
-    so that stress far outside the fitted years is not extrapolated without bound.
+    Kinds of move: better (prepayment too, where the base has one), worse, default; staying has
+    neither slope nor intercept. z are the macro covariates in standard deviations, saturating
+    smoothly at `limit` (limit * tanh(z / limit)), so that stress far outside the fitted years is
+    not extrapolated without bound.
     """
 
     base: jax.Array  # [S, S] monthly matrix; zero where masked
@@ -83,6 +84,7 @@ def _kinds(space):
     kinds = np.zeros((space.size, space.size), int)
     kinds[:live, :live] = np.where(space.worse[:live, :live], 2, 1)
     np.fill_diagonal(kinds, 0)
+    kinds[:live, space.prepaid] = 1
     kinds[:live, space.default] = 3
     return kinds
 

@@ -5,6 +5,7 @@ state and e alone, so a resumed fit gives the bits of an uninterrupted one.
 """
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable
 
@@ -40,6 +41,14 @@ class TrainConfig:
     evaluate_every: int = 5  # epochs between looks at the held-out examples
     patience: int = 10  # looks without improvement before training stops
     seed: int = 0
+
+    def __post_init__(self):
+        for name in ("epochs", "batch", "evaluate_every", "patience", "learning_rate", "clip_norm"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: {getattr(self, name)}; want a positive number")
+        for name in ("warmup", "ema_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}: {getattr(self, name)}; want a number in [0, 1)")
 
 
 @struct.dataclass
@@ -114,7 +123,7 @@ def _step(task, config, optimizer, total, state, rows, train):
     return state, {"loss": loss} | metrics
 
 
-def _judge(task, config, state, held_out):
+def _judge(task, state, held_out):
     """The state after a look at the held-out examples, and their score."""
     score = task.score(state.ema, held_out).astype(jnp.float32)
     better = score < state.best_score
@@ -136,7 +145,7 @@ def compile_epochs(task, config, state, epochs):
         state, metrics = jax.lax.scan(
             lambda s, r: _step(task, config, optimizer, total, s, r, train), state, rows)
         state = state.replace(epoch=state.epoch + epochs)
-        state, score = _judge(task, config, state, held_out)
+        state, score = _judge(task, state, held_out)
         return state, jax.tree.map(jnp.mean, metrics), score
 
     rows = jnp.zeros((epochs * steps, batch), jnp.int32)
@@ -147,15 +156,21 @@ def fit(task: Task, config: TrainConfig, *, state=None, history=(), on_report=la
         save=lambda state, history: None):
     """(best params, history) of a task; `state` and `history` resume an earlier fit.
 
-    `history` is a list of {epoch, loss, ..., held_out, seconds}, one row a look at the held-out
-    examples; `save` gets the state after each. Training ends after `config.epochs` epochs or
-    `config.patience` looks without improvement. Seconds exclude compiling.
+    `history` is a list of {epoch, held_out, seconds, loss, ...}, one row a look at the held-out
+    examples; `save` gets the state after each. The first look comes before any training: a level
+    that starts at its baseline keeps the baseline unless training beats it. Training ends after
+    `config.epochs` epochs or `config.patience` looks without improvement. Seconds exclude
+    compiling.
     """
     state = start(task, config) if state is None else state
     train, held_out = jax.device_put((task.train, task.held_out))
     task = dataclasses.replace(task, train=train, held_out=held_out)
     history = list(history)
     compiled = {}
+    if not history:
+        state, score = jax.jit(functools.partial(_judge, task))(state, held_out)
+        history.append({"epoch": 0, "held_out": float(score), "seconds": 0.0})
+        on_report(history[-1])
     while int(state.epoch) < config.epochs and int(state.waited) < config.patience:
         first = int(state.epoch)
         epochs = min(config.evaluate_every, config.epochs - first)
@@ -165,8 +180,9 @@ def fit(task: Task, config: TrainConfig, *, state=None, history=(), on_report=la
                                for e in range(first, first + epochs)]).astype(np.int32)
         begin = time.perf_counter()
         state, metrics, score = compiled[epochs](state, rows, train, held_out)
-        row = {"epoch": int(state.epoch)} | {k: float(v) for k, v in metrics.items()}
-        row |= {"held_out": float(score), "seconds": time.perf_counter() - begin}
+        row = {"epoch": int(state.epoch), "held_out": float(score),
+               "seconds": time.perf_counter() - begin}
+        row |= {k: float(v) for k, v in metrics.items()}
         history.append(row)
         save(state, history)
         on_report(row)

@@ -1,0 +1,68 @@
+"""Trained levels for a run: read from a training run, checked, and made to meet the scenarios."""
+
+import pathlib
+
+import jax
+import numpy as np
+
+from clo_gen.io import checkpoint
+from clo_gen.io.problems import InputError, Problems
+from clo_gen.models import macro_cvae, scenarios, transition
+from clo_gen.states import RATING
+
+
+def load_learned(run, level, kind):
+    """The trained record of one `level` of the training run `run`; it must be a `kind`.
+
+    Raises InputError when the run has none.
+    """
+    path = pathlib.Path(run) / level / "model.npz"
+    record, _ = checkpoint.load_record(path)
+    if not isinstance(record, kind):
+        raise InputError(f"{path}: holds a {type(record).__name__}; want a {kind.__name__}")
+    return record
+
+
+def learned_macro(config, folder):
+    """Cvae of a run whose macro generator is learned; `config` is its [macro]."""
+    model = load_learned(folder / config.run, "macro", macro_cvae.Cvae)
+    if model.series != config.series:
+        raise InputError(f"macro.series: {', '.join(config.series)}; want what the model of "
+                         f"macro.run was trained on: {', '.join(model.series)}")
+    return model
+
+
+def learned_transitions(config, folder, series):
+    """Transformer of a run whose transition model is learned; `config` is its [transitions]."""
+    model = load_learned(folder / config.run, "transition", transition.Transformer)
+    problems = Problems(folder / config.run)
+    if model.space != RATING or len(model.names) != 1:
+        problems.add("transition", f"{len(model.names)} cohorts in the space {model.space.name}",
+                     "one cohort in the space rating, as rating events give it")
+    for name in sorted(set(model.series) - set(series)):
+        problems.say(f"transition reads {name}; want it in macro.series")
+    problems.raise_if_any()
+    return model
+
+
+def scenario_draws(model, scenario, history, draws, seed):
+    """Paths [draws, T, M] under a scenario, overlay included."""
+    months = np.asarray(scenario.shape).shape[0]
+    size = macro_cvae.noise_size(model, months)
+
+    def one(model, scenario, key):
+        noise = jax.random.normal(key, (size,), history.dtype)
+        return macro_cvae.decode(model, noise, history, scenario, months)
+
+    keys = jax.random.split(jax.random.key(seed), draws)
+    return np.asarray(jax.jit(jax.vmap(one, (None, None, 0)))(model, scenario, keys))
+
+
+def calibrated(model, table, history, draws=512, seed=0):
+    """`table` {name: Scenario}, "baseline" among them, with overlays that supply what the regime
+    labels do not; see scenarios.calibrate."""
+    bare = {name: s.replace(shape=np.zeros_like(s.shape), lower=np.full_like(s.lower, -np.inf))
+            for name, s in table.items()}
+    paths = {name: scenario_draws(model, s, history, draws, seed) for name, s in bare.items()}
+    return {name: scenarios.calibrate(s, paths[name], paths["baseline"])
+            for name, s in table.items()}

@@ -1,0 +1,69 @@
+"""Where everything in a run came from: what is real, what is the user's, what is assumed."""
+
+import pathlib
+
+from clo_gen.io import tables
+from clo_gen.io.config import cutoff_month
+from clo_gen.io.synthetic import HYPOTHETICAL, LABEL
+
+
+def of_run(config, macro, counts, tape, deal, market):
+    """{part: {"kind", "source", "notes"}} of macro, transitions, tape and deal."""
+    embedded = config.macro.source == "embedded"
+    labels = set(tape.frame.get("data_label", ()))
+    made = [name for name in (LABEL, HYPOTHETICAL) if name in labels]
+    shipped = tables.is_shipped(deal.source)
+    constructed = deal.terms.source.startswith("constructed")
+    vintage = ["revised data, 2026-08 vintage"] if embedded else []
+    cutoff = cutoff_month(deal.terms.closing)
+    learned = config.macro.generator == "cvae"
+    notes = [(f"cvae of {config.macro.run} trained until {market.seen}" if learned else
+              f"{config.macro.generator} fitted {market.first} to {market.seen}")
+             + (", nothing later is seen" if market.seen <= cutoff else
+                f", AFTER the cut-off {cutoff}: it has seen months that it draws")]
+    stale = (cutoff - market.last).n
+    if stale:
+        notes.append(f"history ends {stale} months before the month of the cut-off")
+    if config.macro.leave_out and config.macro.generator == "var":
+        notes.append("left out of the fit: " + " to ".join(config.macro.leave_out))
+    return {
+        "macro": {
+            "kind": "real" if embedded else "user",
+            "source": ("FRED-format US history, " if embedded else "") + macro.source,
+            "notes": [*notes, *vintage, *macro.notes],
+        },
+        "transitions": {
+            "kind": "real" if config.transitions.events == "embedded" else "user",
+            "source": f"corporate rating histories {counts.months[0]} to {counts.months[-1]} "
+                      f"({counts.source}), Dirichlet prior S&P 1981-2016 worth "
+                      f"{config.transitions.prior_months:g} obligor-months a rating",
+            "notes": [*([f"transformer of {config.transitions.run}"]
+                        if config.transitions.model == "transformer" else []),
+                      f"{int(counts.counts[..., :7, 7].sum())} defaults in the histories; "
+                      "withdrawn ratings are censored",
+                      "stress beyond the fitted years is an extrapolation that saturates at "
+                      f"{config.transitions.saturation:g} of their standard deviations",
+                      f"prepayment is an assumption: {config.prepayment.cpr:.0%} a year"],
+        },
+        "tape": {
+            "kind": made[0] if made else "user",
+            "source": tape.source,
+            "notes": [f"{len(tape.frame)} loans", *(f"derived {d}" for d in tape.derived),
+                      *([f"unknown columns kept: {', '.join(tape.extra)}"] if tape.extra else [])],
+        },
+        "deal": {
+            "kind": "user" if not shipped else LABEL if constructed else "real",
+            "source": f"{deal.terms.source}, {pathlib.Path(deal.source).name}" if shipped
+            else deal.source,
+            "notes": [*(f"assumed: {text}" for text in deal.terms.assumptions),
+                      *_of_purchases(deal.terms)]},
+    }
+
+
+def _of_purchases(terms):
+    r = terms.reinvestment
+    if r is None:
+        return []
+    return [f"assumed: principal buys {r.rating} loans at {r.price:.1%} of par and "
+            f"{r.spread_bps:g} bps over {terms.index} for {r.term_months} months, "
+            f"recovering {r.recovery:.0%}, until {r.end}"]
