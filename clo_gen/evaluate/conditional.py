@@ -1,0 +1,161 @@
+"""Do conditional paths follow the law of the model they come from?
+
+Random feasible conditions are met by `generate_conditional` and, from many prior draws, by
+rejection: those that come near every point condition (regression then takes out what is left of
+the distance) and lie in every range. Means and spreads of the two are compared in all other months.
+
+Reference: Beaumont, Zhang and Balding (2002), Approximate Bayesian computation in population
+genetics, Genetics 162, for the regression step.
+"""
+
+import dataclasses
+import time
+
+import jax
+import numpy as np
+
+from clo_gen.macro_model import MacroModel
+from clo_gen.scores import Metric
+
+NEAR = 0.1  # prior standard deviations from a point condition that rejection accepts
+FEWEST = 400  # accepted draws that make a comparison
+NARROW = 0.05  # cells whose spread is under this share of the prior's are left out: what rejection
+# shows there is its own tolerance
+AGREES = 0.25
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One random set of conditions."""
+
+    conditions: dict  # as generate_conditional takes them
+    count: int
+    seconds: float
+    miss: float  # largest distance of a path to a condition, fractions
+    distance: float
+    effective: float  # share of the candidates
+    accepted: int  # prior draws, by rejection
+    mean: float  # worst difference of means in other months, in standard deviations there
+    spread: float  # worst relative difference of standard deviations there; both nan if too few
+    prior_mean: float  # the same two of unconditional paths
+    prior_spread: float
+
+
+def random_conditions(draws, series, generator):
+    """One to three conditions on different series that a random path of `draws` [P, T, M] meets."""
+    path, width = draws[generator.integers(len(draws))], draws.std(0)
+    out = {}
+    for m in generator.choice(len(series), generator.integers(1, 4), replace=False):
+        t = int(generator.integers(2, path.shape[0]))
+        value = float(path[t, m])
+        out[series[m]] = {"month": t + 1, "value": value}
+        if generator.random() < 0.3:
+            room = width[t, m] * generator.uniform(0.5, 2.0)
+            low = value - room * generator.random()
+            out[series[m]] = {"month": t + 1, "low": low, "high": low + room}
+    return out
+
+
+def _cells(conditions, series):
+    for name, c in conditions.items():
+        where = (c["month"] - 1, series.index(name))
+        yield where, c.get("low", c.get("value")), c.get("high", c.get("value"))
+
+
+def _near(block, conditions, series, width):
+    keep = np.ones(len(block), bool)
+    for (t, m), low, high in _cells(conditions, series):
+        slack = NEAR * width[t, m] if low == high else 0.0
+        keep &= (block[:, t, m] >= low - slack) & (block[:, t, m] <= high + slack)
+    return block[keep]
+
+
+def _adjusted(accepted, conditions, series):
+    """Accepted paths moved along their regression on how far they are from the point conditions."""
+    off = [accepted[:, t, m] - low for (t, m), low, high in _cells(conditions, series)
+           if low == high]
+    if not off:
+        return accepted
+    design = np.column_stack([np.ones(len(accepted)), *off])
+    flat = accepted.reshape(len(accepted), -1)
+    slope = np.linalg.lstsq(design, flat, rcond=None)[0]
+    return (flat - design[:, 1:] @ slope[1:]).reshape(accepted.shape)
+
+
+def difference(values, wanted, width, skip):
+    """Worst (difference of means in sds, relative difference of sds) of `values` [N, T, M] against
+    `wanted` [A, T, M] in the cells where `skip` is False and the spread is not narrow."""
+    mean, sd = wanted.mean(0), wanted.std(0)
+    live = (sd > NARROW * width) & ~skip
+    return (float((np.abs(values.mean(0) - mean)[live] / sd[live]).max()),
+            float(np.abs(values.std(0)[live] / sd[live] - 1.0).max()))
+
+
+def _bounded(conditions, series, lower):
+    """Whether a point condition lies on a bound, where rejection cannot come near it."""
+    return any(low == high and low <= lower[m] + 1e-9
+               for (_, m), low, high in _cells(conditions, series))
+
+
+def trials(model: MacroModel, sets=100, paths=500, draws=1_000_000, seed=0, scenario="baseline"):
+    """[Trial] of `sets` random sets of conditions; `draws` prior paths serve the rejection."""
+    generator, block = np.random.default_rng(seed), min(draws, 20_000)
+    lower = np.asarray(model.scenario_of(scenario).lower)
+    known = model.generate(block, jax.random.key(seed + 1), scenario)
+    wanted = []
+    while len(wanted) < sets:
+        one = random_conditions(known, model.series, generator)
+        if not _bounded(one, model.series, lower):
+            wanted.append(one)
+    width, accepted = known.std(0), [[] for _ in wanted]
+    for b in range(draws // block):
+        prior = model.generate(block, jax.random.key(seed + 1000 + b), scenario)
+        for kept, one in zip(accepted, wanted, strict=True):
+            kept.append(_near(prior, one, model.series, width))
+    model.generate_conditional(wanted[0], paths, scenario=scenario)  # compiles
+    return [_trial(model, one, np.concatenate(kept), known[:paths], width,
+                   jax.random.key(seed + 2 + i), scenario)
+            for i, (one, kept) in enumerate(zip(wanted, accepted, strict=True))]
+
+
+def _trial(model, conditions, accepted, prior, width, key, scenario):
+    began = time.perf_counter()
+    got = model.generate_conditional(conditions, len(prior), key=key, scenario=scenario)
+    seconds, miss = time.perf_counter() - began, 0.0
+    skip = np.zeros(width.shape, bool)
+    for (t, m), low, high in _cells(conditions, model.series):
+        value = got.values[:, t, m]
+        miss = max(miss, float(np.maximum(low - value, value - high).max()))
+        skip[t, m] = low == high
+    close = (np.nan, np.nan, np.nan, np.nan)
+    if len(accepted) >= FEWEST:
+        law = _adjusted(accepted, conditions, model.series)
+        close = (*difference(got.values, law, width, skip), *difference(prior, law, width, skip))
+    return Trial(conditions, len(conditions), seconds, miss, got.distance,
+                 got.effective / got.candidates, len(accepted), *close)
+
+
+def evaluate(found, kind=""):
+    """[Metric] of `found` ([Trial]); `kind` names the model."""
+    compared = [t for t in found if not np.isnan(t.mean)]
+    agree = [max(t.mean, t.spread) <= AGREES for t in compared]
+    split = f"{len(found)} random sets of 1 to 3 conditions{kind and ', ' + kind}"
+    rejection = f"{len(compared)} sets with at least {FEWEST} draws accepted"
+    prior = "unconditional paths"
+    return [
+        Metric("condition miss, worst", max(t.miss for t in found) * 1e4, "bp", target="< 5",
+               split=split),
+        Metric("mean against rejection, worst cell of a set, median over sets",
+               float(np.median([t.mean for t in compared])), "sd",
+               float(np.median([t.prior_mean for t in compared])), prior, "< 0.25", split,
+               note=rejection),
+        Metric("spread against rejection, worst cell of a set, median over sets",
+               float(np.median([t.spread for t in compared])), "relative",
+               float(np.median([t.prior_spread for t in compared])), prior, "< 0.25", split,
+               note=rejection),
+        Metric("sets whose every cell agrees within 25 %", float(np.mean(agree)), "share",
+               float(np.mean([max(t.prior_mean, t.prior_spread) <= AGREES for t in compared])),
+               prior, "1", split, better="higher", note=rejection),
+        Metric("time a set, worst", max(t.seconds for t in found), "s", target="< 2", split=split,
+               note=f"median {np.median([t.seconds for t in found]):.3f} s, after compilation"),
+    ]

@@ -1,0 +1,91 @@
+"""Do conditional macro paths meet every condition and follow the law of their model?
+
+    python experiments/conditional_macro.py [--model var|cvae] [--sets 100] [--draws 1000000]
+
+About 5 minutes on 2 cores with a VAR, nearly all of it for the prior draws that rejection needs
+(--draws 200000 takes one minute and compares fewer sets); a CVAE is first trained for 200 epochs on
+real history. 100 random sets of one to three feasible conditions (points and ranges, 60 months
+ahead), 500 paths each. Expected: every path within 0.0001 of every condition; in every other month
+and series means within 0.25 standard deviations and spreads within 25 % of rejection wherever 400
+draws are accepted; well under 2 s a set. With 500 paths the sampling error alone is about 0.13 in
+the worst of some 400 cells. Unconditional paths, the baseline, are off by several deviations.
+Then the methodology's example, and what a request that is out of reach is answered.
+"""
+
+import argparse
+import pathlib
+
+import jax
+
+jax.config.update("jax_enable_x64", True)
+
+import numpy as np  # noqa: E402
+
+from clo_gen.assemble import assemble  # noqa: E402
+from clo_gen.evaluate import conditional  # noqa: E402
+from clo_gen.io.config import read_config, read_scenarios  # noqa: E402
+from clo_gen.io.problems import InputError  # noqa: E402
+from clo_gen.io.tables import config_path  # noqa: E402
+from clo_gen.macro_model import MacroModel  # noqa: E402
+from clo_gen.models import macro_baseline, macro_cvae  # noqa: E402
+from clo_gen.train import loop  # noqa: E402
+from clo_gen.train import macro as macro_training  # noqa: E402
+
+MONTHS = 60
+SCENARIOS = ("baseline", "adverse", "severely_adverse", "stagflation")
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("--model", choices=("var", "cvae"), default="var")
+parser.add_argument("--sets", type=int, default=100)
+parser.add_argument("--paths", type=int, default=500)
+parser.add_argument("--draws", type=int, default=1_000_000)
+parser.add_argument("--epochs", type=int, default=200)
+options = parser.parse_args()
+
+
+def var_model():
+    a = assemble(*read_config())
+    table = read_scenarios(config_path("scenarios.toml"), SCENARIOS, a.setup.series, MONTHS)
+    return MacroModel(a.params.macro, macro_baseline, a.inputs.history, a.setup.series, table)
+
+
+def cvae_model():
+    data = macro_training.load(macro_training.MacroTraining(use_all=True), pathlib.Path("."))
+    cfg = macro_cvae.MacroCvaeConfig()
+    params, _ = loop.fit(macro_training.task(data, cfg), loop.TrainConfig(epochs=options.epochs))
+    cvae = macro_training.assemble(params, data, cfg)
+    table = read_scenarios(config_path("scenarios.toml"), SCENARIOS, cvae.series, MONTHS)
+    return MacroModel(cvae, macro_cvae, data.values[-13:], cvae.series, table)
+
+
+model = {"var": var_model, "cvae": cvae_model}[options.model]()
+found = conditional.trials(model, options.sets, options.paths, options.draws)
+print(f"{'conditions':>10}{'seconds':>9}{'miss, bp':>10}{'sd away':>9}{'even':>7}{'accepted':>10}"
+      f"{'mean':>7}{'spread':>8}{'prior':>14}")
+for t in found:
+    print(f"{t.count:>10}{t.seconds:>9.2f}{t.miss * 1e4:>10.4f}{t.distance:>9.2f}"
+          f"{t.effective:>7.2f}{t.accepted:>10}{t.mean:>7.3f}{t.spread:>8.3f}"
+          f"{t.prior_mean:>7.2f}{t.prior_spread:>7.2f}")
+print()
+for metric in conditional.evaluate(found, options.model):
+    beside = "" if metric.baseline is None else (f" ({metric.baseline_name} "
+                                                 f"{metric.baseline:.3g})")
+    print(f"{metric.name}: {metric.value:.3g} {metric.unit}, target {metric.target}{beside}; "
+          f"{metric.note or metric.split}")
+
+EXAMPLE = {"gdp_growth_yoy": {"month": 12, "value": -0.04},
+           "unemployment_rate": {"month": 24, "value": 0.10}}
+got = model.generate_conditional(EXAMPLE, options.paths)
+print(f"\nThe methodology's example: {got.distance:.2f} standard deviations away, mean log-density "
+      f"{got.log_density.mean():.1f} (usual {got.usual_log_density:.1f}), {got.candidates} "
+      f"candidates worth {got.effective:.0f}")
+for c, quantile in zip(got.conditions, got.quantile, strict=True):
+    print(f"  {c.place}: {c.wanted}, prior quantile {quantile[0]:.7f}")
+for name in ("inflation_yoy", "policy_rate"):
+    path = got.values[:, 24, model.series.index(name)] * 100
+    low, middle, high = np.quantile(path, [0.05, 0.5, 0.95])
+    print(f"  {name}, month 25: median {middle:.2f} %, 5-95 % {low:.2f} to {high:.2f}")
+try:
+    model.generate_conditional({"unemployment_rate": [{"month": 24, "value": 0.45}]})
+except InputError as error:
+    print(f"\nOut of reach: {error}")
