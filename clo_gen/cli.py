@@ -1,11 +1,12 @@
-"""The command line: `clo-gen` or `python -m clo_gen`. The one place that sets up jax."""
+"""The command line: `clo-gen` or `python -m clo_gen`. What the commands do is in commands.py."""
 
-import os
 import pathlib
 import sys
 from typing import Annotated
 
 import typer
+
+from clo_gen import commands
 
 app = typer.Typer(add_completion=True, no_args_is_help=True, pretty_exceptions_enable=False,
                   rich_markup_mode=None, help="CLO and private-credit portfolios in JAX.")
@@ -14,17 +15,6 @@ app = typer.Typer(add_completion=True, no_args_is_help=True, pretty_exceptions_e
 @app.callback()
 def _root():
     """CLO and private-credit portfolios in JAX."""
-
-
-def _set_up_jax():
-    """Double precision, and on a CPU one device a core, so that paths run in parallel."""
-    import jax
-
-    jax.config.update("jax_enable_x64", True)
-    try:
-        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
-    except (AttributeError, RuntimeError):  # no affinity on this system, or jax already started
-        pass
 
 
 @app.command()
@@ -52,7 +42,7 @@ def run(
     overrides += _overrides(tape, deal)
     overrides += [f"paths={paths}"] if paths is not None else []
     overrides += [f"seed={seed}"] if seed is not None else []
-    _guard(debug, _run, config, out, overrides)
+    _guard(debug, commands.run, config, out, overrides)
 
 
 deal_app = typer.Typer(no_args_is_help=True, help="Look at deal files.")
@@ -80,9 +70,9 @@ def waterfall(
     clo-gen waterfall deal.toml --collections c.csv --out t.csv; clo-gen waterfall --show deal.toml
     """
     if show:
-        _guard(debug, _show, file)
+        _guard(debug, commands.show, file)
     else:
-        _guard(debug, _waterfall, file, collections, out, rate)
+        _guard(debug, commands.waterfall, file, collections, out, rate)
 
 
 @deal_app.command("check")
@@ -93,7 +83,7 @@ def deal_check(
 
     Example: clo-gen deal check my_deal.toml
     """
-    _guard(debug, _check, file)
+    _guard(debug, commands.check, file)
 
 
 @app.command("break-even")
@@ -113,7 +103,7 @@ def break_even(
 
     Example: clo-gen break-even --cpr 0.2 --severity 0.5 --severity 0.6
     """
-    _guard(debug, _break_even, config, _overrides(tape, deal), cpr, severity, out)
+    _guard(debug, commands.break_even, config, _overrides(tape, deal), cpr, severity, out)
 
 
 @app.command()
@@ -128,7 +118,7 @@ def hypo(
 
     Examples: clo-gen hypo deals.csv --out results.csv; clo-gen hypo deal.toml --out pool
     """
-    _guard(debug, _hypo, file, out)
+    _guard(debug, commands.hypo, file, out)
 
 
 @app.command()
@@ -147,7 +137,44 @@ def quality(
 
     Example: clo-gen quality tape.csv --limits limits.toml --cutoff 2025-10-15
     """
-    _guard(debug, _quality, tape, limits, cutoff, before, columns, out)
+    _guard(debug, commands.quality, tape, limits, cutoff, before, columns, out)
+
+
+@app.command()
+def train(
+    config: Annotated[pathlib.Path | None, typer.Argument(
+        help="Training config (TOML); without it the shipped one on embedded data.")] = None,
+    level: Annotated[list[str] | None, typer.Option(
+        help="macro, transition, trajectory or recovery; repeat for several; without it those "
+             "that the config names.")] = None,
+    out: Annotated[pathlib.Path | None, typer.Option(
+        help="Folder of the run, instead of runs/<name>; never overwritten.")] = None,
+    resume: Annotated[pathlib.Path | None, typer.Option(
+        help="Go on with an interrupted training run.")] = None,
+    warm_start: Annotated[pathlib.Path | None, typer.Option(
+        help="Start from the models of an earlier run and report drift of the new months.")] = None,
+    set_: Annotated[list[str] | None, typer.Option(
+        "--set", metavar="KEY=VALUE", help="Any value, e.g. --set macro.fit.epochs=20.")] = None,
+    debug: _DEBUG = False,
+):
+    """Train the generative levels, each on its own data (stage 1).
+
+    Examples: clo-gen train; clo-gen train --level macro --set macro.fit.epochs=20;
+    clo-gen train --resume runs/stage1; clo-gen train new.toml --warm-start runs/stage1
+    """
+    _guard(debug, commands.train, config, level, out, resume, warm_start, list(set_ or []))
+
+
+@app.command()
+def evaluate(
+    run: Annotated[pathlib.Path, typer.Argument(help="A folder written by clo-gen train.")],
+    debug: _DEBUG = False,
+):
+    """Measure trained levels on held-out data, each beside a simple baseline.
+
+    Example: clo-gen evaluate runs/stage1
+    """
+    _guard(debug, commands.evaluate, run)
 
 
 def _overrides(tape, deal):
@@ -166,157 +193,10 @@ def _guard(debug, action, *args):
             raise
         print(error, file=sys.stderr)
         raise typer.Exit(2) from None
-    except KeyboardInterrupt:
-        print("\ninterrupted: nothing was written", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        # An action that can be resumed says how.
+        print(f"\ninterrupted: {str(stop) or 'nothing was written'}", file=sys.stderr)
         raise typer.Exit(3) from None
-
-
-def _run(config_path, out, overrides):
-    _set_up_jax()
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from clo_gen import terminal
-    from clo_gen.io.config import read_config
-    from clo_gen.run import main_job
-
-    config, folder = read_config(config_path, overrides)
-    console = Console()
-    columns = (TextColumn("{task.description:<28}"), BarColumn(), TextColumn("{task.fields[rate]}"),
-               TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        total = config.paths * len(config.scenarios)
-        task = progress.add_task("starting", total=total, rate="")
-
-        def on_block(name, done):
-            before = config.paths * config.scenarios.index(name)
-            progress.update(task, completed=before + done, description=name,
-                            rate=f"{before + done:,}/{total:,} paths")
-
-        summary, evaluation, written = main_job(
-            config, folder, out, on_block=on_block,
-            on_stage=lambda text: progress.update(task, description=text))
-    console.print(terminal.run_table(summary))
-    for line in terminal.run_notes(summary, evaluation, written):
-        terminal.say(line)
-
-
-def _show(file):
-    from clo_gen.io.deal import read_deal
-    from clo_gen.io.problems import InputError
-    from clo_gen.io.standard import as_toml
-    from clo_gen.terminal import say
-
-    if file.suffix == ".json":
-        raise InputError(f"{file}: --show writes out the lists of a deal file (.toml)")
-    say(as_toml(read_deal(file).lists))
-
-
-def _check(file):
-    _set_up_jax()
-    from clo_gen.explain import explain_deal
-    from clo_gen.io.deal import read_deal
-    from clo_gen.terminal import say
-
-    say(explain_deal(read_deal(file)))
-
-
-def _save(out, text):
-    """Writes `out` in one go: the whole file or nothing."""
-    from clo_gen.io.problems import InputError
-
-    draft = out.with_name(out.name + ".partial")
-    try:
-        draft.write_text(text)
-        draft.replace(out)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise InputError(f"--out {out}: cannot be written ({error.strerror})") from None
-
-
-def _waterfall(file, collections, out, rate):
-    _set_up_jax()
-    import json
-
-    from clo_gen import terminal
-    from clo_gen.io.problems import InputError
-    from clo_gen.waterfall_job import as_json, as_table, distribute
-
-    if out is not None and out.suffix not in (".json", ".csv"):
-        raise InputError(f"--out {out}: want a name ending in .json or .csv")
-    done = distribute(file, collections, rate=rate)
-    if out is not None:
-        text = (json.dumps(as_json(done), indent=1) if out.suffix == ".json"
-                else as_table(done).to_csv(index=False))
-        _save(out, text)
-    terminal.show(terminal.distribution_table(done))
-    for line in (*terminal.happened(done), *done.notes):
-        terminal.say(line)
-    terminal.say(f"in millions; cash in = cash out to {done.conservation_error:.1e} of par")
-    if out is not None:
-        terminal.say(f"every payment: {out}")
-
-
-def _break_even(config_path, overrides, cpr, severity, out):
-    _set_up_jax()
-    import itertools
-
-    import jax.numpy as jnp
-
-    from clo_gen import terminal
-    from clo_gen.assemble import assemble
-    from clo_gen.break_even import compile_batch
-    from clo_gen.io.config import read_config
-    from clo_gen.io.problems import InputError
-
-    for name, values in (("--cpr", cpr), ("--severity", severity)):
-        for value in values:
-            if not 0.0 <= value <= 1.0:
-                raise InputError(f"{name} {value}: want a fraction in [0, 1]")
-    config, folder = read_config(config_path, overrides)
-    a = assemble(config, folder)
-    pairs = list(itertools.product(cpr, severity))
-    found = compile_batch(a.setup)(a.inputs, *(jnp.asarray(x) for x in zip(*pairs, strict=True)))
-    rows = [{"cpr": c, "severity": s} | dict(zip(a.deal.classes, found.cdr[n].tolist(),
-                                                 strict=False))
-            for n, (c, s) in enumerate(pairs)]
-    if out is not None:
-        lines = [rows[0].keys(), *(row.values() for row in rows)]
-        _save(out, "".join(",".join(map(str, line)) + "\n" for line in lines))
-    terminal.show(terminal.break_even_table(a.deal.terms.name, rows))
-    terminal.say(f"tape: {a.provenance['tape']['kind']} - {a.provenance['tape']['source']}; "
-                 f"recovery after {a.setup.recovery_lag} months; indices stay where the curve or "
-                 "the cut-off has them"
-                 + ("" if found.converged.all() else "; not every search converged"))
-
-
-def _hypo(file, out):
-    _set_up_jax()
-    from clo_gen import terminal
-    from clo_gen.hypo_job import hypo_job, save
-    from clo_gen.io.problems import InputError
-
-    if out is not None and out.suffix != ".csv" and out.exists():
-        raise InputError(f"--out {out}: exists; want the name of a new folder")
-    report = hypo_job(file)
-    if out is not None:
-        save(report, out)
-    terminal.show(terminal.hypo_table(report))
-    for line in terminal.hypo_notes(report):
-        terminal.say(line)
-    if out is not None:
-        terminal.say(f"written to {out}")
-
-
-def _quality(tape, limits, cutoff, before, columns, out):
-    _set_up_jax()
-    from clo_gen import terminal
-    from clo_gen.quality_job import as_table, quality_job
-
-    report = quality_job(tape, limits, cutoff=cutoff, out=out, before=before, columns=columns)
-    terminal.show(as_table(report.rows))
-    for line in report.notes:
-        terminal.say(line)
 
 
 def main():

@@ -130,3 +130,30 @@ def hypo_notes(report):
         labels = dict.fromkeys(f["tables"] if isinstance(f, dict) else f.tables
                                for f in found if f is not None)
         yield from (f"{name}, tables: {label}" for label in labels)
+
+
+def training_table(trained):
+    """What each level of a training run reached."""
+    table = new_table("stage 1: each level on its own data",
+                      ["level", "data", "epochs", "kept", "held-out score", "seconds"])
+    for t in trained:
+        table.add_row(t.level, t.kind, str(t.epochs), str(t.best_epoch), f"{t.held_out:.5g}",
+                      f"{t.seconds:.1f}")
+    return table
+
+
+def _figure(x, unit):
+    if x is None:
+        return "-"
+    return f"{x:.2%}" if unit == "share" else f"{x:,.4g}{' ' + unit if unit else ''}"
+
+
+def evaluation_table(level, metrics):
+    """The metrics of one level beside their baselines; a baseline that wins is said to win."""
+    table = new_table(level, ["metric", "value", "baseline", "", "target"])
+    for m in metrics:
+        verdict = {True: "better", False: "BASELINE WINS", None: ""}[m.beats_baseline]
+        table.add_row(m.name, _figure(m.value, m.unit),
+                      "" if m.baseline is None
+                      else f"{_figure(m.baseline, m.unit)} {m.baseline_name}", verdict, m.target)
+    return table

@@ -1,0 +1,209 @@
+"""What the commands of the command line do: read, call the library, print. Sets up jax.
+
+Heavy imports stand inside the functions, so that `clo-gen --help` and complaints come at once.
+"""
+
+import os
+
+
+def _set_up_jax():
+    """Double precision, and on a CPU one device a core, so that paths run in parallel."""
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    try:
+        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+    except (AttributeError, RuntimeError):  # no affinity on this system, or jax already started
+        pass
+
+
+def run(config_path, out, overrides):
+    _set_up_jax()
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from clo_gen import terminal
+    from clo_gen.io.config import read_config
+    from clo_gen.run import main_job
+
+    config, folder = read_config(config_path, overrides)
+    console = Console()
+    columns = (TextColumn("{task.description:<28}"), BarColumn(), TextColumn("{task.fields[rate]}"),
+               TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        total = config.paths * len(config.scenarios)
+        task = progress.add_task("starting", total=total, rate="")
+
+        def on_block(name, done):
+            before = config.paths * config.scenarios.index(name)
+            progress.update(task, completed=before + done, description=name,
+                            rate=f"{before + done:,}/{total:,} paths")
+
+        summary, evaluation, written = main_job(
+            config, folder, out, on_block=on_block,
+            on_stage=lambda text: progress.update(task, description=text))
+    console.print(terminal.run_table(summary))
+    for line in terminal.run_notes(summary, evaluation, written):
+        terminal.say(line)
+
+
+def show(file):
+    from clo_gen.io.deal import read_deal
+    from clo_gen.io.problems import InputError
+    from clo_gen.io.standard import as_toml
+    from clo_gen.terminal import say
+
+    if file.suffix == ".json":
+        raise InputError(f"{file}: --show writes out the lists of a deal file (.toml)")
+    say(as_toml(read_deal(file).lists))
+
+
+def check(file):
+    _set_up_jax()
+    from clo_gen.explain import explain_deal
+    from clo_gen.io.deal import read_deal
+    from clo_gen.terminal import say
+
+    say(explain_deal(read_deal(file)))
+
+
+def _save(out, text):
+    """Writes `out` in one go: the whole file or nothing."""
+    from clo_gen.io.problems import InputError
+
+    draft = out.with_name(out.name + ".partial")
+    try:
+        draft.write_text(text)
+        draft.replace(out)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise InputError(f"--out {out}: cannot be written ({error.strerror})") from None
+
+
+def waterfall(file, collections, out, rate):
+    _set_up_jax()
+    import json
+
+    from clo_gen import terminal
+    from clo_gen.io.problems import InputError
+    from clo_gen.waterfall_job import as_json, as_table, distribute
+
+    if out is not None and out.suffix not in (".json", ".csv"):
+        raise InputError(f"--out {out}: want a name ending in .json or .csv")
+    done = distribute(file, collections, rate=rate)
+    if out is not None:
+        text = (json.dumps(as_json(done), indent=1) if out.suffix == ".json"
+                else as_table(done).to_csv(index=False))
+        _save(out, text)
+    terminal.show(terminal.distribution_table(done))
+    for line in (*terminal.happened(done), *done.notes):
+        terminal.say(line)
+    terminal.say(f"in millions; cash in = cash out to {done.conservation_error:.1e} of par")
+    if out is not None:
+        terminal.say(f"every payment: {out}")
+
+
+def break_even(config_path, overrides, cpr, severity, out):
+    _set_up_jax()
+    import itertools
+
+    import jax.numpy as jnp
+
+    from clo_gen import terminal
+    from clo_gen.assemble import assemble
+    from clo_gen.break_even import compile_batch
+    from clo_gen.io.config import read_config
+    from clo_gen.io.problems import InputError
+
+    for name, values in (("--cpr", cpr), ("--severity", severity)):
+        for value in values:
+            if not 0.0 <= value <= 1.0:
+                raise InputError(f"{name} {value}: want a fraction in [0, 1]")
+    config, folder = read_config(config_path, overrides)
+    a = assemble(config, folder)
+    pairs = list(itertools.product(cpr, severity))
+    found = compile_batch(a.setup)(a.inputs, *(jnp.asarray(x) for x in zip(*pairs, strict=True)))
+    rows = [{"cpr": c, "severity": s} | dict(zip(a.deal.classes, found.cdr[n].tolist(),
+                                                 strict=False))
+            for n, (c, s) in enumerate(pairs)]
+    if out is not None:
+        lines = [rows[0].keys(), *(row.values() for row in rows)]
+        _save(out, "".join(",".join(map(str, line)) + "\n" for line in lines))
+    terminal.show(terminal.break_even_table(a.deal.terms.name, rows))
+    terminal.say(f"tape: {a.provenance['tape']['kind']} - {a.provenance['tape']['source']}; "
+                 f"recovery after {a.setup.recovery_lag} months; indices stay where the curve or "
+                 "the cut-off has them"
+                 + ("" if found.converged.all() else "; not every search converged"))
+
+
+def hypo(file, out):
+    _set_up_jax()
+    from clo_gen import terminal
+    from clo_gen.hypo_job import hypo_job, save
+    from clo_gen.io.problems import InputError
+
+    if out is not None and out.suffix != ".csv" and out.exists():
+        raise InputError(f"--out {out}: exists; want the name of a new folder")
+    report = hypo_job(file)
+    if out is not None:
+        save(report, out)
+    terminal.show(terminal.hypo_table(report))
+    for line in terminal.hypo_notes(report):
+        terminal.say(line)
+    if out is not None:
+        terminal.say(f"written to {out}")
+
+
+def quality(tape, limits, cutoff, before, columns, out):
+    _set_up_jax()
+    from clo_gen import terminal
+    from clo_gen.quality_job import as_table, quality_job
+
+    report = quality_job(tape, limits, cutoff=cutoff, out=out, before=before, columns=columns)
+    terminal.show(as_table(report.rows))
+    for line in report.notes:
+        terminal.say(line)
+
+
+def train(config, level, out, resume, warm_start, overrides):
+    _set_up_jax()
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from clo_gen import terminal, train_job
+
+    settings, folder, run = train_job.prepare(config, out, resume, overrides)
+    levels = train_job.chosen(settings, level)
+    columns = (TextColumn("{task.description:<12}"), BarColumn(), TextColumn("{task.fields[at]}"),
+               TimeRemainingColumn())
+    with Progress(*columns, console=Console(), transient=True) as progress:
+        task = progress.add_task("reading", at="")
+
+        def on_report(row):
+            progress.update(task, completed=row["epoch"],
+                            at=f"epoch {row['epoch']}, held-out {row['held_out']:.5g}")
+
+        trained = train_job.train_job(
+            settings, folder, levels, run, warm_start=warm_start, on_report=on_report,
+            on_level=lambda name, epochs: progress.reset(task, description=name, total=epochs,
+                                                         at="compiling"))
+    terminal.show(terminal.training_table(trained))
+    for t in trained:
+        terminal.say(f"{t.level}: {t.kind} - {t.source}" + (f"; {t.drift}" if t.drift else ""))
+    terminal.say(f"written to {run} (curves.png in each level); measure it with: "
+                 f"clo-gen evaluate {run}")
+
+
+def evaluate(run):
+    _set_up_jax()
+    from rich.console import Console
+
+    from clo_gen import terminal, train_job
+
+    with Console().status("reading") as status:
+        found = train_job.evaluate_job(run, on_level=lambda level: status.update(level))
+    for level, (metrics, about) in found.items():
+        terminal.show(terminal.evaluation_table(f"{level}: {about['kind']} data", metrics))
+        for note in dict.fromkeys(m.note for m in metrics if m.note):
+            terminal.say(f"  {note}")
+    terminal.say(f"splits, intervals and notes of every number: {run / 'evaluation.csv'}")

@@ -1,0 +1,264 @@
+"""Stage 1: train each level on its data, keep what was learned, measure it, watch for drift.
+
+Reference: methodology, Training Strategy, Stage 1, and Evaluation Metrics.
+"""
+
+import csv
+import dataclasses
+import json
+import pathlib
+import time
+
+import numpy as np
+import tomli_w
+
+from clo_gen import plot
+from clo_gen.io import checkpoint
+from clo_gen.io.config import set_value
+from clo_gen.io.problems import InputError
+from clo_gen.io.tables import config_path
+from clo_gen.io.toml import load_toml, parse
+from clo_gen.levels import LEVELS, TrainingConfig
+from clo_gen.train import drift, loop
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training stopped by Ctrl-C; the text says how to go on."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """What training one level left behind."""
+
+    level: str
+    kind: str  # of the data: real, user or synthetic
+    source: str
+    epochs: int
+    best_epoch: int
+    held_out: float
+    seconds: float  # without compiling
+    drift: str  # verdict on the new months of a warm start, else ""
+
+
+def new_folder(name, out):
+    """`out`, or runs/<name>, runs/<name>-2, ...: made here, never an existing full one."""
+    if out is None:
+        folder, number = pathlib.Path("runs") / name, 2
+        while folder.exists():
+            folder, number = pathlib.Path("runs") / f"{name}-{number}", number + 1
+    else:
+        folder = pathlib.Path(out)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError(f"--out {folder}: exists already; want a new or empty folder, or "
+                             f"--resume {folder} to go on with its training")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {folder}: cannot be made ({error.strerror})") from None
+    return folder
+
+
+def _about(config, level, data, task):
+    """What a state must agree with to be resumed (JSON data)."""
+    settings = getattr(config, level).model_dump(mode="json")
+    return {"level": level, "settings": settings, "kind": data.kind, "source": data.source,
+            "data": checkpoint.fingerprint((task.train, task.held_out))}
+
+
+def _resumed(path, like, about):
+    """(state, history) of an earlier, unfinished training; refuses one of other data or config."""
+    state, old = checkpoint.load_state(path, like)
+    for key in ("settings", "data"):
+        if old[key] != about[key]:
+            raise InputError(f"{path}: was trained with {key} {_difference(old[key], about[key])}; "
+                             "want the same to resume, or a new run with --warm-start")
+    return state, old["history"]
+
+
+def _difference(old, new):
+    if not isinstance(old, dict):
+        return f"{old}, now {new}"
+    changed = [f"{k}: {old.get(k)!r}, now {new.get(k)!r}" for k in sorted({*old, *new})
+               if old.get(k) != new.get(k)]
+    return "; ".join(changed)
+
+
+def train_level(config, folder, level, run, *, before=None, on_report=lambda row: None):
+    """Trains one level into `run`/<level>; goes on where an earlier, unfinished training stopped.
+
+    `before` is the model of an earlier run to start from (warm start). Returns Trained.
+    """
+    verbs, settings = LEVELS[level], getattr(config, level)
+    out = run / level
+    out.mkdir(exist_ok=True)
+    data = verbs.load(settings.data, folder, before)
+    task = verbs.task(data, settings.model)
+    about = _about(config, level, data, task)
+    like = loop.start(task, settings.fit, params=None if before is None else before.params)
+    state, history = like, []
+    if (out / "state.npz").exists():
+        state, history = _resumed(out / "state.npz", like, about)
+    params, history = loop.fit(
+        task, settings.fit, state=state, history=history, on_report=on_report,
+        save=lambda s, h: checkpoint.save_state(out / "state.npz", s, about | {"history": h}))
+    model = verbs.assemble(params, data, settings.model)
+    verdict = _drift(verbs, model, data, before, out)
+    best = min(history, key=lambda row: row["held_out"])
+    done = Trained(level, data.kind, data.source, history[-1]["epoch"], best["epoch"],
+                   best["held_out"], sum(row["seconds"] for row in history), verdict)
+    _write_history(out, history)
+    checkpoint.save_record(out / "model.npz", model, about | dataclasses.asdict(done))
+    (out / "state.npz").unlink()
+    return done
+
+
+def _write_history(out, history):
+    with open(out / "history.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, history[-1])  # the first row has no training loss
+        writer.writeheader()
+        writer.writerows(history)
+    plot.write_training_curves(out / "curves.png", out.name, history)
+
+
+def _drift(verbs, model, data, before, out):
+    """Verdict on the months that an earlier model has not seen; "" where there is none."""
+    if before is None:
+        return ""
+    training, new = verbs.monitor(before, data)
+    rows, verdict = drift.report(training, new)
+    (out / "drift.json").write_text(json.dumps(
+        {"verdict": verdict, "rows": [dataclasses.asdict(row) for row in rows]}, indent=2))
+    return verdict
+
+
+def prepare(path, out, resume, overrides=()):
+    """(TrainingConfig, folder its file names start from, run folder) of a new or resumed run.
+
+    Raises InputError when `resume` comes with a config, `out` or overrides, which it keeps.
+    """
+    if resume is None:
+        config, folder = read_training(path, overrides)
+        return config, folder, new_folder(config.name, out)
+    if path is not None or out is not None or overrides:
+        raise InputError("--resume goes on with the run's own config; want no config, --out or "
+                         "--set beside it")
+    if not (resume / "config.toml").exists():
+        raise InputError(f"--resume {resume}: no training run")
+    return *read_training(resume / "config.toml"), resume
+
+
+def chosen(config, levels):
+    """The levels to train, in order: those asked for, or all that the config names.
+
+    Raises InputError for an unknown level or one that the config lacks.
+    """
+    named = [level for level in LEVELS if getattr(config, level) is not None]
+    for level in levels or ():
+        if level not in named:
+            raise InputError(f"--level {level}: want one of {', '.join(named)} (the tables of the "
+                             "training config)")
+    return [level for level in named if not levels or level in levels]
+
+
+def train_job(config: TrainingConfig, folder, levels, run, *, warm_start=None,
+              on_level=lambda level, epochs: None, on_report=lambda row: None):
+    """Trains `levels` one after the other into the folder `run`. Returns [Trained].
+
+    Levels that `run` already holds are left alone. Raises Interrupted on Ctrl-C, and InputError
+    for bad input, before anything is trained.
+    """
+    run = pathlib.Path(run)
+    earlier = {level: load_model(warm_start, level) for level in levels} if warm_start else {}
+    if not (run / "config.toml").exists():
+        (run / "config.toml").write_text(_resolved(config, folder))
+    trained = []
+    try:
+        for level in levels:
+            if (run / level / "model.npz").exists():
+                about = checkpoint.load_record(run / level / "model.npz")[1]
+                trained.append(Trained(**{f.name: about[f.name]
+                                          for f in dataclasses.fields(Trained)}))
+                continue
+            on_level(level, getattr(config, level).fit.epochs)
+            trained.append(train_level(config, folder, level, run, before=earlier.get(level),
+                                       on_report=on_report))
+    except KeyboardInterrupt:
+        raise Interrupted(f"go on with clo-gen train --resume {run}") from None
+    return trained
+
+
+def load_model(run, level):
+    """The trained record of one level of a run. Raises InputError when it is not there."""
+    path = pathlib.Path(run) / level / "model.npz"
+    if not path.exists():
+        held = [name for name in LEVELS if (pathlib.Path(run) / name / "model.npz").exists()]
+        raise InputError(f"{run}: holds no trained {level}; "
+                         + (f"it holds {', '.join(held)}" if held else "want a training run"))
+    return checkpoint.load_record(path)[0]
+
+
+def _resolved(config, folder):
+    """The config as TOML, with absolute file names."""
+
+    def plain(value):
+        if isinstance(value, dict):
+            return {k: plain(v) for k, v in value.items() if v is not None}
+        return [plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+    data = plain(config.model_dump(mode="json"))
+    for level in LEVELS:
+        table = data.get(level, {}).get("data", {})
+        for key in LEVELS[level].files & set(table):
+            if table[key] != "embedded":
+                table[key] = str((pathlib.Path(folder) / table[key]).resolve())
+    return tomli_w.dumps(data)
+
+
+def read_training(path=None, overrides=()):
+    """(TrainingConfig, folder) of a TOML file; without `path` the shipped stage1.toml.
+
+    Raises InputError with every problem.
+    """
+    path = pathlib.Path(config_path("stage1.toml") if path is None else path)
+    data = load_toml(path)
+    for assignment in overrides:
+        set_value(data, assignment)
+    source = f"{path} with {', '.join(overrides)}" if overrides else path
+    return parse(data, TrainingConfig, source), path.parent
+
+
+def evaluate_job(run, *, on_level=lambda level: None):
+    """{level: (metrics, about)} of every level that the training run `run` holds.
+
+    Writes evaluation.json and evaluation.csv into the run. Raises InputError for another folder.
+    """
+    run = pathlib.Path(run)
+    if not (run / "config.toml").exists():
+        raise InputError(f"{run}: no training run; want a folder written by clo-gen train")
+    config, folder = read_training(run / "config.toml")
+    held = [level for level in LEVELS if (run / level / "model.npz").exists()]
+    if not held:
+        raise InputError(f"{run}: no level is trained yet; want clo-gen train --resume {run}")
+    found = {}
+    for level in held:
+        on_level(level)
+        model, about = checkpoint.load_record(run / level / "model.npz")
+        started = time.perf_counter()
+        data = LEVELS[level].load(getattr(config, level).data, folder, model)
+        metrics = LEVELS[level].evaluate(model, data)
+        found[level] = (metrics, about | {"evaluated_s": time.perf_counter() - started})
+    _write_evaluation(run, found)
+    return found
+
+
+def _write_evaluation(run, found):
+    rows = [{"level": level, "data": about["kind"]} | dataclasses.asdict(metric)
+            | {"beats_baseline": metric.beats_baseline}
+            for level, (metrics, about) in found.items() for metric in metrics]
+    rows = [{k: v.item() if isinstance(v, np.generic) else v for k, v in row.items()}
+            for row in rows]
+    (run / "evaluation.json").write_text(json.dumps(rows, indent=2))
+    with open(run / "evaluation.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
