@@ -203,7 +203,8 @@ def evaluate(run):
     with Console().status("reading") as status:
         found = train_job.evaluate_job(run, on_level=lambda level: status.update(level))
     for level, (metrics, about) in found.items():
-        terminal.show(terminal.evaluation_table(f"{level}: {about['kind']} data", metrics))
-        for note in dict.fromkeys(m.note for m in metrics if m.note):
-            terminal.say(f"  {note}")
+        for table in terminal.evaluation_tables(f"{level}, {about['kind']} data", metrics):
+            terminal.show(table)
+        for line in terminal.evaluation_notes(metrics):
+            terminal.say(line)
     terminal.say(f"splits, intervals and notes of every number: {run / 'evaluation.csv'}")

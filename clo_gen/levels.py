@@ -98,11 +98,12 @@ class Level:
     monitor: Callable  # (model before, data) -> (training, new) monthly frames for train.drift
     evaluate: Callable  # (model, data) -> [scores.Metric]
     files: frozenset  # keys of the data config that name files
+    refit: Callable | None  # (data, TrainConfig, epochs) -> params, once the epochs are known
 
 
 def _level(training, evaluation, files):
     return Level(training.load, training.task, training.assemble, training.monitor,
-                 evaluation.evaluate, frozenset(files))
+                 evaluation.evaluate, frozenset(files), getattr(training, "refit", None))
 
 
 LEVELS = {

@@ -32,6 +32,15 @@ class Metric:
             return None
         return self.value < self.baseline if self.better == "lower" else self.value > self.baseline
 
+    @property
+    def verdict(self):
+        """better, equal (to one part in a million) or BASELINE WINS; empty without baseline."""
+        if self.beats_baseline is None:
+            return ""
+        if np.isclose(self.value, self.baseline, rtol=1e-6, atol=0.0):
+            return "equal"
+        return "better" if self.beats_baseline else "BASELINE WINS"
+
 
 def crps_ensemble(samples, observed):
     """CRPS [...] of samples [N, ...] against `observed` [...], in the unit of the data.

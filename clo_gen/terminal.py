@@ -3,6 +3,7 @@
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 
 def say(text):
@@ -143,17 +144,27 @@ def training_table(trained):
 
 
 def _figure(x, unit):
-    if x is None:
-        return "-"
-    return f"{x:.2%}" if unit == "share" else f"{x:,.4g}{' ' + unit if unit else ''}"
+    return f"{x:.2%}" if unit == "share" else f"{x:,.4g}"
 
 
-def evaluation_table(level, metrics):
-    """The metrics of one level beside their baselines; a baseline that wins is said to win."""
-    table = new_table(level, ["metric", "value", "baseline", "", "target"])
-    for m in metrics:
-        verdict = {True: "better", False: "BASELINE WINS", None: ""}[m.beats_baseline]
-        table.add_row(m.name, _figure(m.value, m.unit),
-                      "" if m.baseline is None
-                      else f"{_figure(m.baseline, m.unit)} {m.baseline_name}", verdict, m.target)
-    return table
+def evaluation_tables(level, metrics):
+    """A table for each split of the level's metrics that have a target (of all, where none has)."""
+    tables = {}
+    for m in [m for m in metrics if m.target] or metrics:
+        table = tables.setdefault(m.split, new_table(
+            Text(f"{level}: {m.split}"), ["metric", "value", "baseline", "", "", "target"]))
+        baseline = "" if m.baseline is None else _figure(m.baseline, m.unit)
+        table.add_row(m.name + (f", {m.unit}" if m.unit not in ("", "share") else ""),
+                      _figure(m.value, m.unit), baseline, m.baseline_name, m.verdict, m.target)
+    return list(tables.values())
+
+
+def evaluation_notes(metrics):
+    """Lines below the table of a level: what a baseline wins, in plain words."""
+    compared = [m for m in metrics if m.verdict]
+    lost = dict.fromkeys(f"{m.name} ({m.baseline_name})" for m in compared
+                         if m.verdict == "BASELINE WINS")
+    lines = [f"  a baseline wins {len(lost)} of {len(compared)} comparisons"
+             + (f": {'; '.join(lost)}" if lost else "")]
+    more = sum(not m.target for m in metrics) % len(metrics)
+    return lines + ([f"  {more} more numbers without a target are in the file"] if more else [])

@@ -40,8 +40,11 @@ class Trained:
     drift: str  # verdict on the new months of a warm start, else ""
 
 
-def new_folder(name, out):
-    """`out`, or runs/<name>, runs/<name>-2, ...: made here, never an existing full one."""
+def choose_folder(name, out):
+    """`out`, or runs/<name>, runs/<name>-2 and so on: a new or an empty folder.
+
+    Raises InputError when `out` is not.
+    """
     if out is None:
         folder, number = pathlib.Path("runs") / name, 2
         while folder.exists():
@@ -51,10 +54,6 @@ def new_folder(name, out):
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InputError(f"--out {folder}: exists already; want a new or empty folder, or "
                              f"--resume {folder} to go on with its training")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out {folder}: cannot be made ({error.strerror})") from None
     return folder
 
 
@@ -101,9 +100,11 @@ def train_level(config, folder, level, run, *, before=None, on_report=lambda row
     params, history = loop.fit(
         task, settings.fit, state=state, history=history, on_report=on_report,
         save=lambda s, h: checkpoint.save_state(out / "state.npz", s, about | {"history": h}))
-    model = verbs.assemble(params, data, settings.model)
-    verdict = _drift(verbs, model, data, before, out)
     best = min(history, key=lambda row: row["held_out"])
+    if verbs.refit is not None and best["epoch"] > 0:
+        params = verbs.refit(data, settings.fit, best["epoch"])
+    model = verbs.assemble(params, data, settings.model)
+    verdict = _drift(verbs, data, before, out)
     done = Trained(level, data.kind, data.source, history[-1]["epoch"], best["epoch"],
                    best["held_out"], sum(row["seconds"] for row in history), verdict)
     _write_history(out, history)
@@ -120,7 +121,7 @@ def _write_history(out, history):
     plot.write_training_curves(out / "curves.png", out.name, history)
 
 
-def _drift(verbs, model, data, before, out):
+def _drift(verbs, data, before, out):
     """Verdict on the months that an earlier model has not seen; "" where there is none."""
     if before is None:
         return ""
@@ -138,7 +139,7 @@ def prepare(path, out, resume, overrides=()):
     """
     if resume is None:
         config, folder = read_training(path, overrides)
-        return config, folder, new_folder(config.name, out)
+        return config, folder, choose_folder(config.name, out)
     if path is not None or out is not None or overrides:
         raise InputError("--resume goes on with the run's own config; want no config, --out or "
                          "--set beside it")
@@ -169,8 +170,12 @@ def train_job(config: TrainingConfig, folder, levels, run, *, warm_start=None,
     """
     run = pathlib.Path(run)
     earlier = {level: load_model(warm_start, level) for level in levels} if warm_start else {}
-    if not (run / "config.toml").exists():
-        (run / "config.toml").write_text(_resolved(config, folder))
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        if not (run / "config.toml").exists():
+            (run / "config.toml").write_text(_resolved(config, folder))
+    except OSError as error:
+        raise InputError(f"--out {run}: cannot be written ({error.strerror})") from None
     trained = []
     try:
         for level in levels:
@@ -253,7 +258,7 @@ def evaluate_job(run, *, on_level=lambda level: None):
 
 def _write_evaluation(run, found):
     rows = [{"level": level, "data": about["kind"]} | dataclasses.asdict(metric)
-            | {"beats_baseline": metric.beats_baseline}
+            | {"verdict": metric.verdict}
             for level, (metrics, about) in found.items() for metric in metrics]
     rows = [{k: v.item() if isinstance(v, np.generic) else v for k, v in row.items()}
             for row in rows]

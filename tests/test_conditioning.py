@@ -182,6 +182,7 @@ def test_bent_model_has_the_exact_posterior(key, low, high):
     assert ((value >= low - 1e-5) & (value <= high + 1e-5))[met].all()
 
 
+@pytest.mark.slow
 def test_pieces_of_a_normal_in_a_box():
     jacobian = jnp.array([[1.0, 0.0], [0.9, 0.3]])
     spread = truncated_normal.spread_of(jacobian)

@@ -213,6 +213,7 @@ def test_sample_is_decode_of_normal_noise_in_the_dtype_of_history(key):
         macro_cvae.decode(m, jnp.zeros(7), history, rest, 24)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_and_the_model_survives_a_checkpoint(tmp_path):
     task = macro.task(data(), CONFIG)
     fit = loop.TrainConfig(epochs=8, batch=128, learning_rate=5e-3, evaluate_every=8)

@@ -85,6 +85,7 @@ def test_parts_follow_each_other_in_time_and_only_training_sets_the_units(data):
     assert silent.any() and (read[:, silent] == 0.0).all() and np.abs(read).max() <= 2.0
 
 
+@pytest.mark.slow
 def test_a_trained_severity_beats_the_constant_one_and_follows_the_age(data):
     params, history = fit(training.task(data), TrainConfig(epochs=30, batch=100, evaluate_every=15,
                                                            learning_rate=5e-3, ema_decay=0.95))
@@ -127,9 +128,10 @@ def test_a_split_or_feature_that_cannot_be_is_refused(tmp_path, change, message)
 def test_real_charge_offs_beat_the_constant_law():
     data = training.load(RecoveryTraining(file=SBA.name), SBA.parent)
     assert len(data.charge_offs.severity) == 4399
-    model, epochs = training.fit_twice(data, TrainConfig(
-        epochs=150, batch=256, learning_rate=2e-3, evaluate_every=10, weight_decay=1e-2))
+    _, history = fit(training.task(data), training.FIT)
+    epochs = min(history, key=lambda row: row["held_out"])["epoch"]
     assert 20 <= epochs < 150
+    model = training.assemble(training.refit(data, training.FIT, epochs), data)
     value = {(m.name, m.baseline_name): m for m in scored.evaluate(model, data)}
     assert value["severity CRPS", "constant"].high < -0.04
     assert value["severity CRPS", "groups"].beats_baseline

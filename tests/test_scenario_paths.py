@@ -133,8 +133,8 @@ def test_given_paths_plug_into_the_graph():
     path = jnp.tile(a.inputs.history[-1], (months, 1))
     setup = pipeline.dataclasses.replace(a.setup, macro_sample=scenario_paths.sample)
     one = scenario_paths.PathSet(path[None])
-    got = setup.macro_sample(one, jax.random.key(1), a.inputs.history, a.scenarios["severely_adverse"],
-                             setup.series)
+    got = setup.macro_sample(one, jax.random.key(1), a.inputs.history,
+                             a.scenarios["severely_adverse"], setup.series)
     np.testing.assert_array_equal(got.values, path)
     many = scenario_paths.PathSet(jnp.arange(4.0)[:, None, None] * jnp.ones((4, months, 6)))
     drawn = jax.vmap(lambda i: scenario_paths.sample(

@@ -240,6 +240,7 @@ def test_hazard_moves_default_alone(data):
                                odds * base[..., d] * (1 - more[..., d]), rtol=2e-4, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_loss_is_finite_and_so_is_its_gradient(data, model):
     def loss(params, history):
         return trajectory.loss(model.replace(params=params), jax.random.key(0), history)[0]

@@ -23,7 +23,7 @@ from clo_gen.models.diffusion import DiffusionConfig
 from clo_gen.models.recovery import Recovery
 from clo_gen.train.loop import Task, TrainConfig, fit
 
-FIT = TrainConfig(epochs=200, batch=256, learning_rate=3e-3, patience=10)
+FIT = TrainConfig(epochs=150, batch=256, learning_rate=2e-3, evaluate_every=10, weight_decay=1e-2)
 
 
 class RecoveryTraining(Record):
@@ -142,14 +142,11 @@ def monitor(before: Recovery, data: RecoveryData):
     return frame.loc[:until], frame.loc[until + 1:]
 
 
-def fit_twice(data: RecoveryData, config):
-    """(Recovery, epochs) trained on every month before the test, under a TrainConfig.
+def refit(data: RecoveryData, config, epochs):
+    """Params trained for `epochs` epochs on every month before the test.
 
-    A first fit is stopped by the stopping months; a second one takes as many epochs with those
-    months among the trained ones, since the severity drifts and they are the latest.
+    A first fit is stopped by the stopping months and gives `epochs`; the severity drifts, and those
+    months are the latest.
     """
-    _, history = fit(task(data), config)
-    epochs = min(history, key=lambda row: row["held_out"])["epoch"]
     again = dataclasses.replace(config, epochs=epochs, evaluate_every=epochs)
-    params, _ = fit(task(data, parts=("train", "stop")), again)
-    return assemble(params, data), epochs
+    return fit(task(data, parts=("train", "stop")), again)[0]
