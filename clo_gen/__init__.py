@@ -20,6 +20,7 @@ _PUBLIC = {
     "DELINQUENCY": "states",
     "RATING": "states",
     "StateSpace": "states",
+    "MacroModel": "macro_model",
     "read_deal": "io.deal",
     "read_macro": "io.macro",
     "read_panel": "io.panel",

@@ -59,7 +59,7 @@ def cvae_model():
 
 
 model = {"var": var_model, "cvae": cvae_model}[options.model]()
-found = conditional.trials(model, options.sets, options.paths, options.draws)
+found = conditional.trials(model, options.sets, (options.paths, 4 * options.paths), options.draws)
 print(f"{'conditions':>10}{'seconds':>9}{'miss, bp':>10}{'sd away':>9}{'even':>7}{'accepted':>10}"
       f"{'mean':>7}{'spread':>8}{'prior':>14}{'cells':>7}")
 for t in found:

@@ -98,6 +98,7 @@ def test_vmap_over_keys_is_a_loop_and_mean_is_their_mean(condition):
     assert mean.dtype == jnp.float32
 
 
+@pytest.mark.slow
 def test_float64_gradients_of_draws_and_loss(condition):
     cfg = dataclasses.replace(CFG, dtype="float64", steps=2)
     params = moved(cfg)

@@ -89,6 +89,7 @@ def test_bad_replays_are_refused(start, how, message):
         small_model().replay(embedded(), start, how)
 
 
+@pytest.mark.slow
 def test_a_users_file_is_held_and_the_rest_is_filled(tmp_path, key):
     """One series of three for four months: the others follow from it, and so do later months."""
     months = pd.period_range("2026-01", periods=4, freq="M").astype(str)

@@ -144,7 +144,8 @@ def test_stress_far_outside_the_fitted_years_is_bounded(config):
     assert np.all(np.isfinite(far)) and np.abs(far[0] - far[1]).max() < 1e-3
 
 
-@pytest.mark.parametrize("config", [CONTINUOUS, pytest.param(TINY, marks=pytest.mark.slow)],
+@pytest.mark.slow
+@pytest.mark.parametrize("config", [CONTINUOUS, TINY],
                          ids=["continuous", "discrete"])
 def test_gradients(config):
     model = transformer(dataclasses.replace(config, dtype="float64"), DELINQUENCY, spread=0.2)

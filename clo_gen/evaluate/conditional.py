@@ -19,8 +19,7 @@ from clo_gen.macro_model import MacroModel
 from clo_gen.scores import Metric
 
 NEAR = 0.1  # prior standard deviations from a point condition that rejection accepts
-FEWEST = 400  # accepted draws that make a comparison
-MANY = 2000  # conditional paths whose law is compared
+FEWEST, MOST = 400, 10_000  # accepted draws that make a comparison, and that are enough for it
 NARROW = 0.05  # cells whose spread is under this share of the prior's are left out: what rejection
 # shows there is its own tolerance
 AGREES = 0.25  # standard deviations of a mean, relative difference of a spread
@@ -110,10 +109,11 @@ def _bounded(conditions, series, lower):
                for (_, m), low, high in _cells(conditions, series))
 
 
-def trials(model: MacroModel, sets=100, paths=500, draws=1_000_000, seed=0, scenario="baseline"):
+def trials(model: MacroModel, sets=100, paths=(500, 2000), draws=1_000_000, seed=0,
+           scenario="baseline"):
     """[Trial] of `sets` random sets of conditions; `draws` prior paths serve the rejection.
 
-    `paths` conditional paths are timed, MANY of them compared.
+    `paths`: conditional paths that are timed, and those whose law is compared.
     """
     generator, block = np.random.default_rng(seed), min(draws, 20_000)
     lower = np.asarray(model.scenario_of(scenario).lower)
@@ -127,8 +127,9 @@ def trials(model: MacroModel, sets=100, paths=500, draws=1_000_000, seed=0, scen
     for b in range(draws // block):
         prior = model.generate(block, jax.random.key(seed + 1000 + b), scenario)
         for kept, one in zip(accepted, wanted, strict=True):
-            kept.append(_near(prior, one, model.series, width))
-    model.generate_conditional(wanted[0], paths, scenario=scenario)  # compiles
+            if sum(map(len, kept)) < MOST:
+                kept.append(_near(prior, one, model.series, width)[:MOST])
+    model.generate_conditional(wanted[0], paths[0], scenario=scenario)  # compiles
     return [_trial(model, one, np.concatenate(kept), known, (paths, jax.random.key(seed + 2 + i)),
                    scenario)
             for i, (one, kept) in enumerate(zip(wanted, accepted, strict=True))]
@@ -141,18 +142,18 @@ def _miss(values, conditions, series):
 
 
 def _trial(model, conditions, accepted, known, run, scenario):
-    paths, key = run
+    (paths, many), key = run
     began = time.perf_counter()
     got = model.generate_conditional(conditions, paths, key=key, scenario=scenario)
     seconds, close = time.perf_counter() - began, (np.nan,) * 5
     if len(accepted) >= FEWEST:
         law = _adjusted(accepted, conditions, model.series)
-        many = model.generate_conditional(conditions, MANY, key=key, scenario=scenario).values
-        cells = _resolved(many, law, known.std(0))
+        values = model.generate_conditional(conditions, many, key=key, scenario=scenario).values
+        cells = _resolved(values, law, known.std(0))
         for where, low, high in _cells(conditions, model.series):
             cells[where] &= low != high
         if cells.any():
-            close = (*difference(many, law, cells), *difference(known[:MANY], law, cells),
+            close = (*difference(values, law, cells), *difference(known[:many], law, cells),
                      float(cells.mean()))
     return Trial(conditions, len(conditions), seconds, _miss(got.values, conditions, model.series),
                  got.distance, got.effective / got.candidates, len(accepted), *close)
