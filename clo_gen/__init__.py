@@ -23,6 +23,7 @@ _PUBLIC = {
     "MacroModel": "macro_model",
     "read_deal": "io.deal",
     "read_macro": "io.macro",
+    "read_macro_model": "macro_model",
     "read_panel": "io.panel",
     "read_rating_events": "io.panel",
     "read_tape": "io.tape",

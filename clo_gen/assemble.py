@@ -166,30 +166,33 @@ class Market:
     last: pd.Period  # last month known
     seen: pd.Period  # last month that the generator learned from
     scenarios: dict
+    trained: dict | None  # what a learned generator says of its data
 
 
 def load_market(config: RunConfig, folder, last_month, months):
     """Market known at the end of `last_month`, with scenarios over `months` months."""
     macro = load_macro(config.macro, folder, last_month)
     params, recent, first, last = fit_macro(config.macro, macro, last_month)
-    sample, series, seen = macro_baseline.sample, config.macro.series, last
+    sample, series, seen, about = macro_baseline.sample, config.macro.series, last, None
     wanted = dict.fromkeys(("baseline", *config.scenarios))
     table = read_scenarios(folder / config.scenario_file, wanted, series, months)
     if config.macro.generator == "cvae":
-        params, sample = learned.learned_macro(config.macro, folder), macro_cvae.sample
+        sample = macro_cvae.sample
+        params, about = learned.learned_macro(config.macro, folder)
         seen = pd.Period(params.trained_until, "M")
         # The regime labels shift the paths already; the overlays supply the rest.
         table = learned.calibrated(params, table, recent)
     return Market(macro, params, sample, recent, first, last, seen,
-                  {name: table[name] for name in config.scenarios})
+                  {name: table[name] for name in config.scenarios}, about)
 
 
 def load_transitions(config: RunConfig, folder, counts, macro):
-    """(transition model, its verb predict) of a run."""
+    """(transition model, its verb predict, what a learned one says of its data or None)."""
     c, series = config.transitions, config.macro.series
     if c.model == "transformer":
-        return learned.learned_transitions(c, folder, series), transition.predict
-    return fit_transitions(c, counts, macro, series)[c.model], transition_baseline.predict
+        model, about = learned.learned_transitions(c, folder, series)
+        return model, transition.predict, about | {"seen": pd.Period(model.trained_until, "M")}
+    return fit_transitions(c, counts, macro, series)[c.model], transition_baseline.predict, None
 
 
 def load_tape(config: RunConfig, folder, deal_terms, frame=None):
@@ -240,7 +243,7 @@ def assemble(config: RunConfig, folder: pathlib.Path, *, frame=None):
     market = load_market(config, folder, cutoff_month(terms.closing), deal.months)
     macro, series = market.history, config.macro.series
     counts = load_counts(config.transitions, folder)
-    transition_model, predict = load_transitions(config, folder, counts, macro)
+    transition_model, predict, trained = load_transitions(config, folder, counts, macro)
     spread = macro.until(market.last, series).loc[str(market.first):,
                                                   config.prepayment.spread_series]
     curves, follows = curve_table(config.indices, deal.months)
@@ -269,4 +272,4 @@ def assemble(config: RunConfig, folder: pathlib.Path, *, frame=None):
     )
     return Assembly(config, setup, _double(params), _double(inputs),
                     {name: _double(s) for name, s in market.scenarios.items()}, tape, deal, macro,
-                    counts, provenance.of_run(config, macro, counts, tape, deal, market))
+                    counts, provenance.of_run(config, counts, tape, deal, market, trained))

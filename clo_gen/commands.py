@@ -172,7 +172,7 @@ def train(config, level, out, resume, warm_start, overrides):
 
     from clo_gen import terminal, train_job
 
-    settings, folder, run = train_job.prepare(config, out, resume, overrides)
+    settings, run = train_job.prepare(config, out, resume, overrides, warm_start)
     levels = train_job.chosen(settings, level)
     columns = (TextColumn("{task.description:<12}"), BarColumn(), TextColumn("{task.fields[at]}"),
                TimeRemainingColumn())
@@ -184,7 +184,7 @@ def train(config, level, out, resume, warm_start, overrides):
                             at=f"epoch {row['epoch']}, held-out {row['held_out']:.5g}")
 
         trained = train_job.train_job(
-            settings, folder, levels, run, warm_start=warm_start, on_report=on_report,
+            settings, levels, run, on_report=on_report,
             on_level=lambda name, epochs: progress.reset(task, description=name, total=epochs,
                                                          at="compiling"))
     terminal.show(terminal.training_table(trained))

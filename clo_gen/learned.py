@@ -12,29 +12,31 @@ from clo_gen.states import RATING
 
 
 def load_learned(run, level, kind):
-    """The trained record of one `level` of the training run `run`; it must be a `kind`.
+    """(trained record, about) of one `level` of the training run `run`; it must be a `kind`.
+
+    `about` says among other things the `kind` and `source` of the data it was trained on.
 
     Raises InputError when the run has none.
     """
     path = pathlib.Path(run) / level / "model.npz"
-    record, _ = checkpoint.load_record(path)
+    record, about = checkpoint.load_record(path)
     if not isinstance(record, kind):
         raise InputError(f"{path}: holds a {type(record).__name__}; want a {kind.__name__}")
-    return record
+    return record, about
 
 
 def learned_macro(config, folder):
-    """Cvae of a run whose macro generator is learned; `config` is its [macro]."""
-    model = load_learned(folder / config.run, "macro", macro_cvae.Cvae)
+    """(Cvae, about) of a run whose macro generator is learned; `config` is its [macro]."""
+    model, about = load_learned(folder / config.run, "macro", macro_cvae.Cvae)
     if model.series != config.series:
         raise InputError(f"macro.series: {', '.join(config.series)}; want what the model of "
                          f"macro.run was trained on: {', '.join(model.series)}")
-    return model
+    return model, about
 
 
 def learned_transitions(config, folder, series):
-    """Transformer of a run whose transition model is learned; `config` is its [transitions]."""
-    model = load_learned(folder / config.run, "transition", transition.Transformer)
+    """(Transformer, about) of a run with learned transitions; `config` is its [transitions]."""
+    model, about = load_learned(folder / config.run, "transition", transition.Transformer)
     problems = Problems(folder / config.run)
     if model.space != RATING or len(model.names) != 1:
         problems.add("transition", f"{len(model.names)} cohorts in the space {model.space.name}",
@@ -42,7 +44,7 @@ def learned_transitions(config, folder, series):
     for name in sorted(set(model.series) - set(series)):
         problems.say(f"transition reads {name}; want it in macro.series")
     problems.raise_if_any()
-    return model
+    return model, about
 
 
 def scenario_draws(model, scenario, history, draws, seed):

@@ -82,6 +82,7 @@ class TrainingConfig(Record):
     """A training config: a name, and a table for each level to train."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    warm_start: str | None = None  # a training run whose models training goes on from
     macro: MacroLevel | None = None
     transition: TransitionLevel | None = None
     trajectory: TrajectoryLevel | None = None
@@ -98,7 +99,7 @@ class Level:
     monitor: Callable  # (model before, data) -> (training, new) monthly frames for train.drift
     evaluate: Callable  # (model, data) -> [scores.Metric]
     files: frozenset  # keys of the data config that name files
-    refit: Callable | None  # (data, TrainConfig, epochs) -> params, once the epochs are known
+    refit: Callable | None  # (data, TrainConfig, epochs, first params) -> params
 
 
 def _level(training, evaluation, files):

@@ -1,6 +1,6 @@
 """Level 1 as an object: paths of a macro model, free, conditional, held or replayed.
 
-    model = MacroModel(var, macro_baseline, history, series, scenarios)
+    model = read_macro_model("runs/stage1")        # after `clo-gen train`
     model.generate_conditional({"gdp_growth_yoy": {"month": 12, "value": -0.04},
                                 "unemployment_rate": {"month": 24, "value": 0.10}})
 
@@ -10,16 +10,30 @@ caller's setting: conditions are met to a hundredth of a basis point.
 
 import dataclasses
 import functools
+import pathlib
 from types import ModuleType
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 
+from clo_gen.assemble import HISTORY_MONTHS, load_macro
 from clo_gen.io import conditions as condition_io
 from clo_gen.io import macro_paths
+from clo_gen.io.config import MacroConfig, read_scenarios
 from clo_gen.io.problems import InputError
-from clo_gen.models import conditioning, posterior_paths, reach, scenario_paths
+from clo_gen.io.tables import config_path
+from clo_gen.io.toml import load_toml
+from clo_gen.learned import calibrated, load_learned
+from clo_gen.models import (
+    conditioning,
+    macro_cvae,
+    posterior_paths,
+    reach,
+    regimes,
+    scenario_paths,
+)
 from clo_gen.models.posterior_paths import Start
 
 CAPACITY = 4  # rows of the program that serves few conditions; more take the next power of four
@@ -141,6 +155,25 @@ class MacroModel:
         months = self.scenario_of("baseline").shape.shape[0]
         names, weights = macro_paths.weights_over_time(knots, self.scenarios, months)
         return scenario_paths.blend([self.scenarios[name] for name in names], jnp.asarray(weights))
+
+
+def read_macro_model(run, months=60, until=None):
+    """MacroModel of the CVAE of a training run, over the `months` months after its history.
+
+    The history is the one that the run was trained on, up to `until` (Period; None: its end). The
+    four standard scenarios have their overlays calibrated. Raises InputError when `run` has none.
+    """
+    cvae, _ = load_learned(run, "macro", macro_cvae.Cvae)
+    data = load_toml(pathlib.Path(run) / "config.toml")["macro"]["data"]
+    config = MacroConfig(series=cvae.series, **{
+        name: data[name] for name in ("source", "layout", "units", "credit_spread")})
+    until = until or (pd.Period(data["until"], "M") if "until" in data else None)
+    frame = load_macro(config, pathlib.Path("."), until).until(until, cvae.series)
+    history = frame.to_numpy()[-HISTORY_MONTHS:]
+    table = read_scenarios(config_path("scenarios.toml"), regimes.LABELS, cvae.series, months)
+    with jax.enable_x64(True):
+        table = calibrated(cvae, table, history)
+    return MacroModel(cvae, macro_cvae, history, cvae.series, table)
 
 
 def _key(key):

@@ -7,8 +7,12 @@ from clo_gen.io.config import cutoff_month
 from clo_gen.io.synthetic import HYPOTHETICAL, LABEL
 
 
-def of_run(config, macro, counts, tape, deal, market):
-    """{part: {"kind", "source", "notes"}} of macro, transitions, tape and deal."""
+def of_run(config, counts, tape, deal, market, trained):
+    """{part: {"kind", "source", "notes"}} of macro, transitions, tape and deal.
+
+    `trained` is what a learned transition model says of its data, None for the others.
+    """
+    macro = market.history
     embedded = config.macro.source == "embedded"
     labels = set(tape.frame.get("data_label", ()))
     made = [name for name in (LABEL, HYPOTHETICAL) if name in labels]
@@ -28,23 +32,12 @@ def of_run(config, macro, counts, tape, deal, market):
         notes.append("left out of the fit: " + " to ".join(config.macro.leave_out))
     return {
         "macro": {
-            "kind": "real" if embedded else "user",
+            "kind": market.trained["kind"] if learned else "real" if embedded else "user",
             "source": ("FRED-format US history, " if embedded else "") + macro.source,
             "notes": [*notes, *vintage, *macro.notes],
         },
-        "transitions": {
-            "kind": "real" if config.transitions.events == "embedded" else "user",
-            "source": f"corporate rating histories {counts.months[0]} to {counts.months[-1]} "
-                      f"({counts.source}), Dirichlet prior S&P 1981-2016 worth "
-                      f"{config.transitions.prior_months:g} obligor-months a rating",
-            "notes": [*([f"transformer of {config.transitions.run}"]
-                        if config.transitions.model == "transformer" else []),
-                      f"{int(counts.counts[..., :7, 7].sum())} defaults in the histories; "
-                      "withdrawn ratings are censored",
-                      "stress beyond the fitted years is an extrapolation that saturates at "
-                      f"{config.transitions.saturation:g} of their standard deviations",
-                      f"prepayment is an assumption: {config.prepayment.cpr:.0%} a year"],
-        },
+        "transitions": (_fitted_counts(config, counts) if trained is None
+                        else _trained(config, trained, cutoff)),
         "tape": {
             "kind": made[0] if made else "user",
             "source": tape.source,
@@ -58,6 +51,31 @@ def of_run(config, macro, counts, tape, deal, market):
             "notes": [*(f"assumed: {text}" for text in deal.terms.assumptions),
                       *_of_purchases(deal.terms)]},
     }
+
+
+def _prepayment(config):
+    return f"prepayment is an assumption: {config.prepayment.cpr:.0%} a year"
+
+
+def _trained(config, trained, cutoff):
+    late = trained["seen"] > cutoff
+    return {"kind": trained["kind"], "source": f"transformer of {config.transitions.run}, trained "
+            f"on {trained['source']} until {trained['seen']}",
+            "notes": [*([f"trained AFTER the cut-off {cutoff}"] if late else []),
+                      _prepayment(config)]}
+
+
+def _fitted_counts(config, counts):
+    return {
+        "kind": "real" if config.transitions.events == "embedded" else "user",
+        "source": f"corporate rating histories {counts.months[0]} to {counts.months[-1]} "
+                  f"({counts.source}), Dirichlet prior S&P 1981-2016 worth "
+                  f"{config.transitions.prior_months:g} obligor-months a rating",
+        "notes": [f"{int(counts.counts[..., :7, 7].sum())} defaults in the histories; "
+                  "withdrawn ratings are censored",
+                  "stress beyond the fitted years is an extrapolation that saturates at "
+                  f"{config.transitions.saturation:g} of their standard deviations",
+                  _prepayment(config)]}
 
 
 def _of_purchases(terms):

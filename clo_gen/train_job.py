@@ -61,13 +61,14 @@ def _about(config, level, data, task):
     """What a state must agree with to be resumed (JSON data)."""
     settings = getattr(config, level).model_dump(mode="json")
     return {"level": level, "settings": settings, "kind": data.kind, "source": data.source,
+            "warm_start": config.warm_start,
             "data": checkpoint.fingerprint((task.train, task.held_out))}
 
 
 def _resumed(path, like, about):
     """(state, history) of an earlier, unfinished training; refuses one of other data or config."""
     state, old = checkpoint.load_state(path, like)
-    for key in ("settings", "data"):
+    for key in ("settings", "data", "warm_start"):
         if old[key] != about[key]:
             raise InputError(f"{path}: was trained with {key} {_difference(old[key], about[key])}; "
                              "want the same to resume, or a new run with --warm-start")
@@ -82,15 +83,14 @@ def _difference(old, new):
     return "; ".join(changed)
 
 
-def train_level(config, folder, level, run, *, before=None, on_report=lambda row: None):
-    """Trains one level into `run`/<level>; goes on where an earlier, unfinished training stopped.
+def train_level(config, level, run, data, *, before=None, on_report=lambda row: None):
+    """Trains one level on its `data` into `run`/<level>, from where an earlier training stopped.
 
     `before` is the model of an earlier run to start from (warm start). Returns Trained.
     """
     verbs, settings = LEVELS[level], getattr(config, level)
     out = run / level
     out.mkdir(exist_ok=True)
-    data = verbs.load(settings.data, folder, before)
     task = verbs.task(data, settings.model)
     about = _about(config, level, data, task)
     like = loop.start(task, settings.fit, params=None if before is None else before.params)
@@ -102,7 +102,7 @@ def train_level(config, folder, level, run, *, before=None, on_report=lambda row
         save=lambda s, h: checkpoint.save_state(out / "state.npz", s, about | {"history": h}))
     best = min(history, key=lambda row: row["held_out"])
     if verbs.refit is not None and best["epoch"] > 0:
-        params = verbs.refit(data, settings.fit, best["epoch"])
+        params = verbs.refit(data, settings.fit, best["epoch"], like.params)
     model = verbs.assemble(params, data, settings.model)
     verdict = _drift(verbs, data, before, out)
     done = Trained(level, data.kind, data.source, history[-1]["epoch"], best["epoch"],
@@ -132,20 +132,22 @@ def _drift(verbs, data, before, out):
     return verdict
 
 
-def prepare(path, out, resume, overrides=()):
-    """(TrainingConfig, folder its file names start from, run folder) of a new or resumed run.
+def prepare(path, out, resume, overrides=(), warm_start=None):
+    """(TrainingConfig, run folder) of a new or resumed run.
 
-    Raises InputError when `resume` comes with a config, `out` or overrides, which it keeps.
+    Raises InputError when `resume` comes with anything else, since it keeps what the run has.
     """
     if resume is None:
-        config, folder = read_training(path, overrides)
-        return config, folder, choose_folder(config.name, out)
-    if path is not None or out is not None or overrides:
-        raise InputError("--resume goes on with the run's own config; want no config, --out or "
-                         "--set beside it")
+        if warm_start is not None:
+            overrides = [*overrides, f"warm_start={str(pathlib.Path(warm_start).resolve())!r}"]
+        config = read_training(path, overrides)
+        return config, choose_folder(config.name, out)
+    if path is not None or out is not None or overrides or warm_start is not None:
+        raise InputError("--resume goes on with the run's own config; want no config, --out, "
+                         "--warm-start or --set beside it")
     if not (resume / "config.toml").exists():
         raise InputError(f"--resume {resume}: no training run")
-    return *read_training(resume / "config.toml"), resume
+    return read_training(resume / "config.toml"), resume
 
 
 def chosen(config, levels):
@@ -161,7 +163,7 @@ def chosen(config, levels):
     return [level for level in named if not levels or level in levels]
 
 
-def train_job(config: TrainingConfig, folder, levels, run, *, warm_start=None,
+def train_job(config: TrainingConfig, levels, run, *,
               on_level=lambda level, epochs: None, on_report=lambda row: None):
     """Trains `levels` one after the other into the folder `run`. Returns [Trained].
 
@@ -169,23 +171,29 @@ def train_job(config: TrainingConfig, folder, levels, run, *, warm_start=None,
     for bad input, before anything is trained.
     """
     run = pathlib.Path(run)
-    earlier = {level: load_model(warm_start, level) for level in levels} if warm_start else {}
+    todo = [level for level in levels if not (run / level / "model.npz").exists()]
+    earlier = ({level: load_model(config.warm_start, level) for level in todo}
+               if config.warm_start else {})
+    for level, before in earlier.items():
+        _judge_warm_start(level, before, getattr(config, level).model)
+    data = {level: LEVELS[level].load(getattr(config, level).data, pathlib.Path("."),
+                                      earlier.get(level)) for level in todo}
     try:
         run.mkdir(parents=True, exist_ok=True)
         if not (run / "config.toml").exists():
-            (run / "config.toml").write_text(_resolved(config, folder))
+            (run / "config.toml").write_text(tomli_w.dumps(_plain(config.model_dump(mode="json"))))
     except OSError as error:
         raise InputError(f"--out {run}: cannot be written ({error.strerror})") from None
     trained = []
     try:
         for level in levels:
-            if (run / level / "model.npz").exists():
+            if level not in todo:
                 about = checkpoint.load_record(run / level / "model.npz")[1]
                 trained.append(Trained(**{f.name: about[f.name]
                                           for f in dataclasses.fields(Trained)}))
                 continue
             on_level(level, getattr(config, level).fit.epochs)
-            trained.append(train_level(config, folder, level, run, before=earlier.get(level),
+            trained.append(train_level(config, level, run, data[level], before=earlier.get(level),
                                        on_report=on_report))
     except KeyboardInterrupt:
         raise Interrupted(f"go on with clo-gen train --resume {run}") from None
@@ -202,25 +210,31 @@ def load_model(run, level):
     return checkpoint.load_record(path)[0]
 
 
-def _resolved(config, folder):
-    """The config as TOML, with absolute file names."""
+def _plain(value):
+    """JSON data without what is None, which TOML cannot say."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items() if v is not None}
+    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
 
-    def plain(value):
-        if isinstance(value, dict):
-            return {k: plain(v) for k, v in value.items() if v is not None}
-        return [plain(v) for v in value] if isinstance(value, list | tuple) else value
 
-    data = plain(config.model_dump(mode="json"))
-    for level in LEVELS:
-        table = data.get(level, {}).get("data", {})
-        for key in LEVELS[level].files & set(table):
-            if table[key] != "embedded":
-                table[key] = str((pathlib.Path(folder) / table[key]).resolve())
-    return tomli_w.dumps(data)
+def _judge_warm_start(level, before, wanted):
+    """A model goes on only with its own sizes."""
+    kept = getattr(before, "config", None)
+    if type(kept) is type(wanted) and kept != wanted:
+        changed = _difference(dataclasses.asdict(kept), dataclasses.asdict(wanted))
+        raise InputError(f"{level}.model differs from the earlier model's: {changed}; want it the "
+                         "same")
+
+
+def _judge_unchanged(place, about, task):
+    """Held-out figures hold for the data and the splits that the model was trained with."""
+    if about["data"] != checkpoint.fingerprint((task.train, task.held_out)):
+        raise InputError(f"{place}: the data or the config have changed since the training; want "
+                         "those that the model was trained with")
 
 
 def read_training(path=None, overrides=()):
-    """(TrainingConfig, folder) of a TOML file; without `path` the shipped stage1.toml.
+    """TrainingConfig of a TOML file, file names made absolute; without `path` the shipped one.
 
     Raises InputError with every problem.
     """
@@ -229,7 +243,13 @@ def read_training(path=None, overrides=()):
     for assignment in overrides:
         set_value(data, assignment)
     source = f"{path} with {', '.join(overrides)}" if overrides else path
-    return parse(data, TrainingConfig, source), path.parent
+    for level, verbs in LEVELS.items():
+        tables = data.get(level)
+        table = tables.get("data") if isinstance(tables, dict) else None
+        for key in verbs.files & set(table if isinstance(table, dict) else ()):
+            if isinstance(table[key], str) and table[key] not in ("", "embedded", "synthetic"):
+                table[key] = str((path.parent / table[key]).resolve())
+    return parse(data, TrainingConfig, source)
 
 
 def evaluate_job(run, *, on_level=lambda level: None):
@@ -240,7 +260,7 @@ def evaluate_job(run, *, on_level=lambda level: None):
     run = pathlib.Path(run)
     if not (run / "config.toml").exists():
         raise InputError(f"{run}: no training run; want a folder written by clo-gen train")
-    config, folder = read_training(run / "config.toml")
+    config = read_training(run / "config.toml")
     held = [level for level in LEVELS if (run / level / "model.npz").exists()]
     if not held:
         raise InputError(f"{run}: no level is trained yet; want clo-gen train --resume {run}")
@@ -249,7 +269,9 @@ def evaluate_job(run, *, on_level=lambda level: None):
         on_level(level)
         model, about = checkpoint.load_record(run / level / "model.npz")
         started = time.perf_counter()
-        data = LEVELS[level].load(getattr(config, level).data, folder, model)
+        settings = getattr(config, level)
+        data = LEVELS[level].load(settings.data, pathlib.Path("."), model)
+        _judge_unchanged(run / level, about, LEVELS[level].task(data, settings.model))
         metrics = LEVELS[level].evaluate(model, data)
         found[level] = (metrics, about | {"evaluated_s": time.perf_counter() - started})
     _write_evaluation(run, found)

@@ -42,7 +42,7 @@ def train(folder, epochs):
     task = training.task(data)
     config = dataclasses.replace(training.FIT, epochs=epochs)
     params, history = loop.fit(task, config, on_report=lambda row: print(
-        f"epoch {row['epoch']:3d}  loss {row['loss']:.4f}  held out {row['held_out']:.4f}"))
+        f"epoch {row['epoch']:3d}  held out {row['held_out']:.4f}"))
     months = history[-1]["epoch"] * int(data.train.counted.sum())
     seconds = sum(row["seconds"] for row in history)
     print(f"{months / seconds:,.0f} loan-months a second in training")

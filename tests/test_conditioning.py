@@ -147,7 +147,8 @@ def bent(noise):
     return jnp.stack([noise[0] * jnp.exp(0.5 * noise[1]) + noise[1], noise[1]])[:, None]
 
 
-@pytest.mark.parametrize("low,high", [pytest.param(1.5, 1.5, marks=pytest.mark.slow), (1.0, 3.0)])
+@pytest.mark.slow
+@pytest.mark.parametrize("low,high", [(1.5, 1.5), (1.0, 3.0)])
 def test_bent_model_has_the_exact_posterior(key, low, high):
     """Weighted draws against quadrature, for a point (an exact density) and a range."""
     ones = functools.partial(jnp.full, (1,))
@@ -289,13 +290,13 @@ MODELS = {"var": quickstart_model}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(MODELS))
-def test_a_hundred_random_sets_follow_the_law(name):
+def test_random_sets_follow_the_law(name):
     """Every set is met; means and spreads elsewhere are those of rejection within 25 %."""
-    found = conditional.trials(MODELS[name](), sets=100, paths=(500, 1000), draws=100_000)
+    found = conditional.trials(MODELS[name](), sets=30, paths=(500, 1000), draws=100_000)
     assert max(t.miss for t in found) < 5e-4
     assert np.median([t.seconds for t in found]) < 2.0
     compared = [t for t in found if not np.isnan(t.mean)]
-    assert len(compared) >= 40
+    assert len(compared) >= 12
     for t in compared:
         assert max(t.mean, t.spread) <= conditional.AGREES, t
     # The measure tells: paths that were not conditioned fail it.

@@ -183,9 +183,9 @@ def experiment():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name, epochs", [("N(0,1)", 5), ("N(3,1)", 5), ("N(50,10)", 5),
-                                          ("two modes", 20), ("half zero, lognormal", 20)])
-def test_five_laws_are_reproduced(name, epochs, monkeypatch):
+@pytest.mark.parametrize("name, epochs", [("N(3,1)", 5), ("two modes", 20),
+                                          ("half zero, lognormal", 20)])
+def test_laws_are_reproduced(name, epochs, monkeypatch):
     head = experiment()
     shorter = dataclasses.replace(head.TRAIN, epochs=epochs, evaluate_every=epochs)
     monkeypatch.setattr(head, "TRAIN", shorter)

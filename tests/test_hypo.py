@@ -156,6 +156,7 @@ def test_result_does_not_depend_on_the_batch(solved):
         same(hypo.hypo_pool_discrete_constraints(**deals[n]), solved[n][1])
 
 
+@pytest.mark.slow
 def test_sharded_is_unsharded(solved):
     """Bit for bit: in blocks over four devices, and the plain vmap of the one-deal solve on one."""
     judged = [i for i in (discrete_inputs(**deal) for deal, _ in solved)
@@ -241,6 +242,7 @@ def test_edges_agree_with_slow_loops():
     assert unsolved == {"floors at the limits", "locks beyond the score"}
 
 
+@pytest.mark.slow
 def test_deals_with_different_tables_share_a_batch():
     steep = [10.0 * (n + 1) ** 2 for n in range(19)]
     coarse = {"dscore": [[0.0, 0.0], [0.5, 1.0], [1.5, 1.5], [3.0, 2.0]]}

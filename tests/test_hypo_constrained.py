@@ -146,8 +146,9 @@ def prices_by_differences(solve, deal, h=1e-5):
         yield name, getattr(own, name)[entry], (ends[2 * k] - ends[2 * k + 1]) / (2 * step)
 
 
-@pytest.mark.parametrize("solve,deal,scale", [(stressed, deal(1), 1e3),
-                                              (closest_one_by_one, breaching(1), 1.0)])
+@pytest.mark.parametrize("solve,deal,scale", [
+    (stressed, deal(1), 1e3),
+    pytest.param(closest_one_by_one, breaching(1), 1.0, marks=pytest.mark.slow)])
 def test_prices_are_differences_of_optima(solve, deal, scale):
     found = list(prices_by_differences(solve, deal))
     for name, price, difference in found:

@@ -53,6 +53,7 @@ def test_path_i_is_the_same_in_any_batch():
     assert_same(jax.tree.map(lambda x: x[5], whole), one, False)
 
 
+@pytest.mark.slow
 def test_sharded_is_unsharded():
     a, function = batch_function()
     devices = mesh.path_mesh()
@@ -89,6 +90,7 @@ def test_reading_rates_at_the_cutoff_and_a_forward_curve():
     assert pipeline.index_now(a.inputs.history, a.inputs.curves, a.setup.index_columns)[0] == 0.03
 
 
+@pytest.mark.slow
 def test_gradient_of_a_class_price_is_exact_in_expected_mode():
     """d(price of E) by reverse mode against central differences, common random numbers."""
     a = small_assembly("mode=expected")

@@ -85,7 +85,9 @@ def paid(name):
     return loaded, out, max(errors)
 
 
-@pytest.mark.parametrize("name", DEALS)
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=() if name in ("us_bsl", "static_amortising") else pytest.mark.slow)
+    for name in DEALS])
 def test_cash_in_is_cash_out(name):
     _, cash, error = paid(name)
     assert error < 1e-12

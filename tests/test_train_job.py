@@ -7,6 +7,7 @@ import pathlib
 import jax
 import numpy as np
 import pytest
+import tomli_w
 from typer.testing import CliRunner
 
 from clo_gen import train_job
@@ -14,6 +15,7 @@ from clo_gen.cli import app
 from clo_gen.io import checkpoint
 from clo_gen.io.problems import InputError
 from clo_gen.levels import LEVELS
+from clo_gen.macro_model import read_macro_model
 from clo_gen.train import loop
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -58,15 +60,25 @@ def test_wrong_calls_say_what_is_wanted(tmp_path, arguments, message):
 
 def test_shipped_training_configs_are_valid():
     for name in ("stage1", "train_auto", "train_sba", "train_smoke"):
-        config, _ = train_job.read_training(ROOT / "configs" / f"{name}.toml")
+        config = train_job.read_training(ROOT / "configs" / f"{name}.toml")
         assert train_job.chosen(config, ())
-    whole, _ = train_job.read_training()
+    whole = train_job.read_training()
     assert train_job.chosen(whole, ()) == ["macro", "transition", "trajectory"]
+
+
+def test_a_resumed_run_has_the_config_of_the_new_one(tmp_path):
+    """File names too: they are absolute from the start, and keywords are not files."""
+    for path in (SMOKE, ROOT / "configs" / "train_auto.toml"):
+        for extra in ([], ["trajectory.data.loans='synthetic'"]):
+            config = train_job.read_training(path, extra)
+            (tmp_path / "config.toml").write_text(
+                tomli_w.dumps(train_job._plain(config.model_dump(mode="json"))))
+            assert train_job.read_training(tmp_path / "config.toml") == config
 
 
 def test_a_state_of_other_data_is_refused(tmp_path):
     like = {"w": np.zeros(2)}
-    about = {"settings": {"epochs": 3}, "data": "a", "history": []}
+    about = {"settings": {"epochs": 3}, "data": "a", "warm_start": None, "history": []}
     checkpoint.save_state(tmp_path / "state.npz", like, about)
     with pytest.raises(InputError, match="epochs: 3, now 4"):
         train_job._resumed(tmp_path / "state.npz", like, about | {"settings": {"epochs": 4}})
@@ -78,21 +90,21 @@ def test_a_state_of_other_data_is_refused(tmp_path):
 def whole(tmp_path_factory):
     """A finished run of the transition level."""
     run = tmp_path_factory.mktemp("runs") / "whole"
-    config, folder, run = train_job.prepare(SMOKE, run, None, TINY)
-    train_job.train_job(config, folder, ["transition"], run)
+    config, run = train_job.prepare(SMOKE, run, None, TINY)
+    train_job.train_job(config, ["transition"], run)
     return run
 
 
 @pytest.mark.slow
 def test_an_interrupted_run_goes_on_to_the_same_bits(whole, tmp_path, monkeypatch):
-    config, folder, run = train_job.prepare(SMOKE, tmp_path / "cut", None, TINY)
+    config, run = train_job.prepare(SMOKE, tmp_path / "cut", None, TINY)
 
     def stop(row):
         if row["epoch"] == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(train_job.Interrupted, match="--resume"):
-        train_job.train_job(config, folder, ["transition"], run, on_report=stop)
+        train_job.train_job(config, ["transition"], run, on_report=stop)
     assert (run / "transition" / "state.npz").exists()
     assert not (run / "transition" / "model.npz").exists()
     done = invoke("train", "--resume", run, "--level", "transition")
@@ -106,8 +118,8 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(whole, tmp_path, monkeypatc
 def test_a_warm_start_goes_on_and_reports_drift(whole, tmp_path):
     later = [*TINY, "transition.data.held_out_from='2004-01'",
              "transition.data.test_from='2004-07'", "transition.fit.epochs=1"]
-    config, folder, run = train_job.prepare(SMOKE, tmp_path / "later", None, later)
-    trained, = train_job.train_job(config, folder, ["transition"], run, warm_start=whole)
+    config, run = train_job.prepare(SMOKE, tmp_path / "later", None, later, whole)
+    trained, = train_job.train_job(config, ["transition"], run)
     before, after = (train_job.load_model(r, "transition") for r in (whole, run))
     assert before.trained_until == "2003-12" and after.trained_until == "2004-06"
     report = json.loads((run / "transition" / "drift.json").read_text())
@@ -141,6 +153,14 @@ def test_every_level_trains_on_embedded_data_and_serves_a_run(tmp_path):
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     notes = " ".join(summary["data"]["macro"]["notes"])
     assert "cvae of" in notes and summary["cash_conservation_error"] < 1e-9
+    model = read_macro_model(tmp_path / "all", months=24)
+    wanted = {"gdp_growth_yoy": {"month": 12, "value": -0.04},
+              "unemployment_rate": {"month": 24, "value": 0.10}}
+    paths = model.generate_conditional(wanted, n=50)
+    for name, condition in wanted.items():
+        got = paths.values[:, condition["month"] - 1, model.series.index(name)]
+        np.testing.assert_allclose(got, condition["value"], atol=5e-4)
+    assert np.ptp(paths.values[:, 5, 0]) > 0.005  # many different paths, not one
 
 
 def test_training_settings_are_judged():

@@ -124,10 +124,11 @@ def sampled_year(model, data, loans, first, *, months, paths, seed):
 
 
 def _seen(panel):
-    """States [L, T] with the last one carried on after a loan's end."""
+    """States [L, T]: an absorbing one is carried on, -1 where a loan is out of sight."""
     end = np.maximum((panel.state >= 0).sum(1) - 1, 0)
     last = panel.state[np.arange(len(end)), end]
-    return np.where(panel.state >= 0, panel.state, last[:, None])
+    ended = np.where(last >= len(panel.space.live), last, -1)
+    return np.where(panel.state >= 0, panel.state, ended[:, None])
 
 
 def _macro(frame, first, after):
@@ -165,16 +166,25 @@ def path_metrics(model, data, loans, first, *, split, paths, seed, months=12):
         chain.append(power)
     chain = np.stack(chain, axis=1)
     where = np.arange(len(came)), len(came)
-    modal = (counts.argmax(2)[:, :months] == came).mean(1)
+    seen = came >= 0
+    share = np.maximum(seen.sum(1), 1)
+
+    def right(guess):
+        return ((guess == came) & seen).sum(1) / share
+
+    modal = right(counts.argmax(2)[:, :months])
     out = [_mean(f"state sequence accuracy, {months} months free-running", modal, other, where,
                  unit="share", baseline_name=name, target="> 0.80", split=split, better="higher")
-           for name, other in (("persistence", (before[:, None] == came).mean(1)),
-                               ("cohort matrix", (chain.argmax(2) == came).mean(1)))]
-    defaulted = came[:, -1] == default
-    chance = counts[:, months - 1, default] / paths
-    brier = [(p - defaulted) ** 2 for p in (chance, chain[:, -1, default], np.zeros(len(came)))]
+           for name, other in (("persistence", right(before[:, None])),
+                               ("cohort matrix", right(chain.argmax(2))))]
+    whole = seen[:, -1]  # a loan out of sight before the year ends says nothing of its default
+    defaulted, where = came[whole, -1] == default, (np.arange(whole.sum()), int(whole.sum()))
+    chance = counts[whole, months - 1, default] / paths
+    chain = chain[whole]
+    brier = [(p - defaulted) ** 2 for p in (chance, chain[:, -1, default], np.zeros(len(chain)))]
     names = "cohort matrix", "persistence (no default)"
-    note = (f"{int(defaulted.sum())} of {len(came)} loans defaulted; expected by the model "
+    note = (f"{int(defaulted.sum())} of {len(chain)} loans defaulted, {(~whole).sum()} went out of "
+            f"sight and are left out; expected by the model "
             f"{chance.sum():.1f}, by the cohort matrix {chain[:, -1, default].sum():.1f}")
     for name, other in zip(names, brier[1:], strict=True):
         metric = _mean(f"Brier score of default within {months} months", brier[0], other, where,

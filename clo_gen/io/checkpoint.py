@@ -73,7 +73,10 @@ def _unpack(value, arrays, path):
     module, _, name = value["record"].partition(":")
     kind = None
     if module.startswith("clo_gen."):
-        kind = getattr(importlib.import_module(module), name, None)
+        try:
+            kind = getattr(importlib.import_module(module), name, None)
+        except ImportError:  # a module of another version
+            kind = None
     if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
         raise InputError(f"{path}: {value['record']} is no record of this version of clo_gen")
     known = {f.name for f in dataclasses.fields(kind)}

@@ -116,7 +116,8 @@ def _close(model, lives, state, payment, cache):
     debt, cash = loan_cash.settle(loans.terms, loans.debt, share.astype(money),
                                   recovery.astype(money), flags)
     state = jnp.where(flags[0] & (debt.balance <= 0), space.matured, state)
-    missed = jnp.where(state == 0, 0, loans.missed + 1)
+    # Only where payments are seen does the state say whether one was missed.
+    missed = jnp.where(state == 0, 0, loans.missed + 1) if model.cfg.payments else loans.missed
     loans = loans.replace(
         state=state, kind=kind.astype(loans.kind.dtype), share=share.astype(loans.share.dtype),
         missed=missed.astype(loans.missed.dtype), age=loans.age + 1, debt=debt)

@@ -1,4 +1,4 @@
-"""Do new months still look like those a model was trained on?
+"""Do new months still look like the months of the same data before the model's last one?
 
 The methodology's limit is stationarity (Limitations, 2). Months of one series are not independent,
 so the distance of the new months to the training months is judged against the distances that
@@ -62,6 +62,9 @@ def report(training: pd.DataFrame, new: pd.DataFrame, level=0.05):
     """
     if len(new) < 3:
         return (), f"{len(new)} new months: too few to judge drift; want at least 3"
+    if len(training) < 9:
+        return (), (f"only {len(training)} of the months belong to the training: too few to judge "
+                    "drift; want at least 9")
     new = new.iloc[-(len(training) // 3):]
     rows = tuple(compare(name, training[name], new[name]) for name in training)
     bar = level / len(rows)

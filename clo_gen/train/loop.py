@@ -15,6 +15,8 @@ import numpy as np
 import optax
 from flax import struct
 
+from clo_gen.io.problems import InputError
+
 
 @dataclasses.dataclass(frozen=True)
 class Task:
@@ -184,6 +186,9 @@ def fit(task: Task, config: TrainConfig, *, state=None, history=(), on_report=la
                "seconds": time.perf_counter() - begin}
         row |= {k: float(v) for k, v in metrics.items()}
         history.append(row)
+        if not np.isfinite(score):
+            raise InputError(f"training: the held-out score is {float(score)} after epoch "
+                             f"{int(state.epoch)}; want a smaller fit.learning_rate")
         save(state, history)
         on_report(row)
     return state.best, history

@@ -182,7 +182,7 @@ def assemble(params, data: MacroData, cfg):
     share = np.bincount(data.labels("train"), minlength=len(regimes.LABELS)) / len(
         data.ends["train"])
     return macro_cvae.Cvae(params, start_of(data, cfg), share, cfg, data.series,
-                           str(data.frame.index[data.ends["train"][-1] - 1]))
+                           str(data.frame.index[data.ends["held_out"][-1] - 1]))
 
 
 def monitor(before, data: MacroData):

@@ -21,7 +21,7 @@ from clo_gen.io.toml import Record
 from clo_gen.models import diffusion, recovery
 from clo_gen.models.diffusion import DiffusionConfig
 from clo_gen.models.recovery import Recovery
-from clo_gen.train.loop import Task, TrainConfig, fit
+from clo_gen.train.loop import Task, TrainConfig, fit, start
 
 FIT = TrainConfig(epochs=150, batch=256, learning_rate=2e-3, evaluate_every=10, weight_decay=1e-2)
 
@@ -90,7 +90,7 @@ def load(config: RecoveryTraining, folder=pathlib.Path("."), before=None):
         if before.names != names:
             raise InputError(f"{charge_offs.source}: the earlier model reads "
                              f"{', '.join(before.names)}; the data give {', '.join(names)}")
-        model = before.replace(params=None, trained_until=config.train_until)
+        model = before.replace(params=None, trained_until=config.stop_until)
     return RecoveryData(charge_offs, inputs, part, model, config)
 
 
@@ -101,7 +101,7 @@ def _untrained(config, severity, inputs, names):
     return Recovery(None, jnp.asarray(inputs.mean(0)),
                     jnp.asarray(np.where(spread > 1e-9, spread, np.inf)),
                     jnp.asarray(config.limit), diffusion.fit_normalisation(severity[:, None], cfg),
-                    names, config.train_until)
+                    names, config.stop_until)
 
 
 def task(data: RecoveryData, config=None, *, parts=("train",)):
@@ -142,11 +142,12 @@ def monitor(before: Recovery, data: RecoveryData):
     return frame.loc[:until], frame.loc[until + 1:]
 
 
-def refit(data: RecoveryData, config, epochs):
-    """Params trained for `epochs` epochs on every month before the test.
+def refit(data: RecoveryData, config, epochs, params=None):
+    """Params trained for `epochs` epochs on every month before the test, from `params` on.
 
     A first fit is stopped by the stopping months and gives `epochs`; the severity drifts, and those
     months are the latest.
     """
     again = dataclasses.replace(config, epochs=epochs, evaluate_every=epochs)
-    return fit(task(data, parts=("train", "stop")), again)[0]
+    whole = task(data, parts=("train", "stop"))
+    return fit(whole, again, state=start(whole, again, params))[0]

@@ -10,6 +10,7 @@ import pandas as pd
 from clo_gen.assemble import prior_matrix
 from clo_gen.io.auto_panel import MISSED_PAYMENTS, SYNTHETIC, read_auto_panel
 from clo_gen.io.config import TransitionConfig
+from clo_gen.io.problems import InputError
 from clo_gen.io.rating_panel import read_rating_panel
 from clo_gen.io.synthetic_loans import synthetic_panel
 from clo_gen.io.tables import data_path
@@ -59,6 +60,10 @@ def load(config: TrajectoryTraining, folder, before=None):
     blank = TrajectoryData(panel, seen, history, None, config)
     model = _fixed_parts(config, panel, blank.train, macro)
     if before is not None:
+        for name in ("space", "facts", "series"):
+            if getattr(before, name) != getattr(model, name):
+                raise InputError(f"{panel.source}: the earlier model's {name} differ from those of "
+                                 "the data and the config; want the same")
         model = before.replace(params={}, cohort_matrix=model.cohort_matrix,
                                trained_until=model.trained_until)
     return dataclasses.replace(blank, model=model)
@@ -81,7 +86,7 @@ def _fixed_parts(config, panel, train, macro):
         macro_mean=reference.mean().to_numpy(np.float32),
         macro_scale=reference.std().to_numpy(np.float32),
         cfg=cfg, space=space, facts=panel.facts, series=config.series, cohorts=COHORTS,
-        trained_until=config.train_until)
+        trained_until=config.stop_until)
 
 
 def _matrices(config, space, train):
