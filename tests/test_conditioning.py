@@ -292,11 +292,11 @@ MODELS = {"var": quickstart_model}
 @pytest.mark.parametrize("name", list(MODELS))
 def test_random_sets_follow_the_law(name):
     """Every set is met; means and spreads elsewhere are those of rejection within 25 %."""
-    found = conditional.trials(MODELS[name](), sets=30, paths=(500, 1000), draws=100_000)
+    found = conditional.trials(MODELS[name](), sets=12, paths=(500, 1000), draws=100_000)
     assert max(t.miss for t in found) < 5e-4
     assert np.median([t.seconds for t in found]) < 2.0
     compared = [t for t in found if not np.isnan(t.mean)]
-    assert len(compared) >= 12
+    assert len(compared) >= 5
     for t in compared:
         assert max(t.mean, t.spread) <= conditional.AGREES, t
     # The measure tells: paths that were not conditioned fail it.

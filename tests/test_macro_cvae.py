@@ -1,10 +1,6 @@
 """The macro CVAE: laws of its parts, its data, and, slowly, what it is asked to show."""
 
 import functools
-import os
-import pathlib
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -229,8 +225,9 @@ def test_training_lowers_the_loss_and_the_model_survives_a_checkpoint(tmp_path):
     warm = macro.load(SMALL.model_copy(update={"use_all": True}), before=again)
     np.testing.assert_array_equal(macro.start_of(warm, CONFIG).level, made.start.level)
     known, new = macro.monitor(again, warm)
-    assert str(known.index[-1]) == made.trained_until == "1999-12" and new.index[0].year == 2000
-    np.testing.assert_allclose(known.to_numpy().std(0), 1.0, atol=0.25)
+    assert str(known.index[-1]) == made.trained_until == "2009-12" and new.index[0].year == 2010
+    learned = known.loc[:"1999-12"]  # the units are those of the training months
+    np.testing.assert_allclose(learned.to_numpy().std(0), 1.0, atol=0.25)
     with pytest.raises(InputError, match="want the same to go on"):
         macro.start_of(warm, macro_cvae.MacroCvaeConfig())
 
@@ -294,16 +291,6 @@ def test_calibrated_overlay_supplies_what_the_label_does_not():
     np.testing.assert_allclose(path, [max(mean[0] - 0.03, 0.0), mean[1] + 0.03, mean[2] * 2.5],
                                rtol=1e-6)
     np.testing.assert_allclose(ready.shift[1], 0.02, atol=1e-12)
-
-
-@pytest.mark.slow
-def test_the_experiment_runs(tmp_path):
-    script = pathlib.Path(__file__).parent.parent / "experiments" / "macro_generation.py"
-    done = subprocess.run([sys.executable, str(script), "--epochs", "2", "--draws", "4", "--flow",
-                           "--out", str(tmp_path)], capture_output=True, text=True,
-                          env=os.environ | {"PYTHONWARNINGS": "ignore"})
-    assert done.returncode == 0, done.stderr
-    assert "energy score" in done.stdout and (tmp_path / "macro_generation.png").exists()
 
 
 @pytest.mark.slow

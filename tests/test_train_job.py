@@ -130,7 +130,7 @@ def test_a_warm_start_goes_on_and_reports_drift(whole, tmp_path):
 def test_evaluate_writes_what_it_prints(whole):
     done = invoke("evaluate", whole)
     assert done.exit_code == 0, done.output
-    assert "real data" in done.stdout and "log-likelihood" in done.stdout
+    assert "real data" in done.stdout and "comparisons" in done.stdout
     rows = json.loads((whole / "evaluation.json").read_text())
     assert {row["level"] for row in rows} == {"transition"}
     assert all(row["data"] == "real" for row in rows)
