@@ -19,7 +19,7 @@ def new_table(title, columns):
     """Table whose first column is text and the others numbers."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left", title=title)
     for n, name in enumerate(columns):
-        table.add_column(name, justify="right" if n else "left")
+        table.add_column(name, justify="right" if n else "left", overflow="fold")
     return table
 
 
