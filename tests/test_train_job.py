@@ -138,7 +138,8 @@ def test_evaluate_writes_what_it_prints(whole):
 
 @pytest.mark.slow
 def test_every_level_trains_on_embedded_data_and_serves_a_run(tmp_path):
-    done = invoke("train", SMOKE, "--out", tmp_path / "all")
+    small = [text for assignment in TINY for text in ("--set", assignment)]
+    done = invoke("train", SMOKE, "--out", tmp_path / "all", *small)
     assert done.exit_code == 0, done.output
     held = [level for level in LEVELS if (tmp_path / "all" / level / "model.npz").exists()]
     assert held == ["macro", "transition", "trajectory"]
