@@ -170,13 +170,22 @@ def simulate(params, inputs, scenario, key, temperature, *, setup):
     `key` is the path's own (rng.path_key); `temperature` [] softens tests, calls and events of
     default, 0 is hard.
     """
-    i = inputs
-    path = setup.macro_sample(params.macro, key, i.history, scenario, setup.series)
-    months = i.schedule.opening.shape[0]
-    shifts = systematic.sample(params.loadings, key, months, setup.groups)
+    return simulate_from(params, inputs, scenario, rng.sources(key), temperature, setup=setup)
+
+
+def simulate_from(params, inputs, scenario, sources, temperature, *, setup):
+    """`simulate` with the random sources (rng.Sources) apart, so that one can be redrawn alone."""
+    path = setup.macro_sample(params.macro, sources.macro, inputs.history, scenario, setup.series)
+    return follow(params, inputs, path, sources, temperature, setup=setup)
+
+
+def follow(params, inputs, path: MacroPath, sources, temperature, *, setup):
+    """PathResult of a given macro path: all of `simulate` but the draw of it."""
+    i, months = inputs, inputs.schedule.opening.shape[0]
+    shifts = systematic.sample(params.loadings, sources, months, setup.groups)
     index = index_paths(path, i.curves, setup.index_columns)
     transitions = transitions_of(params, path, setup)
-    collections = collect(i.tape, i.schedule, i.deal, transitions, shifts, index, key,
+    collections = collect(i.tape, i.schedule, i.deal, transitions, shifts, index, sources.loan,
                           space=setup.space, mode=setup.mode, lag=setup.recovery_lag,
                           by_state=jnp.zeros(months, bool).at[i.calendar.last_month].set(True))
     cash = distribute(i, collections, transitions, index, temperature, setup=setup)

@@ -5,6 +5,7 @@ so their differences carry little sampling error (common random numbers).
 """
 
 import jax
+from flax import struct
 
 MACRO = 0
 COHORT = 1
@@ -12,6 +13,25 @@ INDUSTRY = 2
 REGION = 3
 LOAN = 4
 CONDITION = 5
+
+
+@struct.dataclass
+class Sources:
+    """The path key that each random source of a path draws from.
+
+    All are the path's own; give one source the key of another path and it alone is redrawn, while
+    every other draw stays bit-identical.
+    """
+
+    macro: jax.Array
+    cohort: jax.Array
+    factor: jax.Array  # industry and region factors
+    loan: jax.Array  # what is left: draws of single loans
+
+
+def sources(key):
+    """Sources of a path: all drawn from its own `key`."""
+    return Sources(key, key, key, key)
 
 
 def path_key(key, i):

@@ -14,7 +14,7 @@ TIERS = (  # from the ground up
     ("pipeline", "io"),
     ("learned", "provenance"),
     ("assemble", "break_even", "explain"),
-    ("hypo", "macro_model", "plot", "report", "summary", "train", "waterfall_job"),
+    ("analysis", "hypo", "macro_model", "plot", "report", "summary", "train", "waterfall_job"),
     ("evaluate",),
     ("levels",),
     ("run", "hypo_job", "quality_job", "terminal", "train_job"),
@@ -53,7 +53,7 @@ def test_libraries_stay_in_their_place(name, folder):
     allowed = {folder}
     if name == "pandas":
         allowed |= {"summary", "evaluate", "train", "assemble", "waterfall_job", "hypo",
-                    "hypo_job", "macro_model"}
+                    "hypo_job", "macro_model", "analysis"}
     for path in PACKAGE.rglob("*.py"):
         if f"import {name}" in path.read_text() or f"from {name}" in path.read_text():
             assert part_of(path) in allowed, path

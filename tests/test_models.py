@@ -209,8 +209,8 @@ def loadings(**changes):
 
 
 def test_factors_are_stationary_and_leave_mean_odds_at_one(key):
-    run = jax.jit(jax.vmap(lambda i: systematic.sample(loadings(), rng.path_key(key, i), 60,
-                                                       (2, 3, 2))))
+    run = jax.jit(jax.vmap(lambda i: systematic.sample(
+        loadings(), rng.sources(rng.path_key(key, i)), 60, (2, 3, 2))))
     shifts = run(jnp.arange(4000))
     for t in (0, 59):
         odds = jnp.exp(shifts.cohort[:, t])
@@ -222,8 +222,8 @@ def test_factors_are_stationary_and_leave_mean_odds_at_one(key):
 
 
 def test_freezing_a_source_leaves_the_other_draws_bit_identical(key):
-    a = systematic.sample(loadings(), key, 24, (2, 3, 2))
-    b = systematic.sample(loadings(industry=0.0), key, 24, (2, 3, 2))
+    a = systematic.sample(loadings(), rng.sources(key), 24, (2, 3, 2))
+    b = systematic.sample(loadings(industry=0.0), rng.sources(key), 24, (2, 3, 2))
     assert (a.cohort == b.cohort).all() and (a.region == b.region).all()
     assert not (a.industry == b.industry).all()
 

@@ -42,16 +42,18 @@ def _ar1(key, months, groups, persistence):
     return jnp.concatenate([noise[:1], rest])
 
 
-def sample(loadings, key, months, groups):
+def sample(loadings, sources: rng.Sources, months, groups):
     """Shifts of one path for `groups` = (cohorts, industries, regions)."""
 
-    def shift(number, size, loading):
-        u = _ar1(rng.stream(key, number), months, size, loadings.persistence)
+    def shift(key, size, loading):
+        u = _ar1(key, months, size, loadings.persistence)
         return loading * u - 0.5 * loading**2
 
-    streams = (rng.COHORT, rng.INDUSTRY, rng.REGION)
-    sizes = (loadings.cohort, loadings.industry, loadings.region)
-    return Shifts(*(shift(n, g, b) for n, g, b in zip(streams, groups, sizes, strict=True)))
+    cohorts, industries, regions = groups
+    return Shifts(
+        cohort=shift(rng.stream(sources.cohort, rng.COHORT), cohorts, loadings.cohort),
+        industry=shift(rng.stream(sources.factor, rng.INDUSTRY), industries, loadings.industry),
+        region=shift(rng.stream(sources.factor, rng.REGION), regions, loadings.region))
 
 
 def odds_of_loans(tape, shifts):
