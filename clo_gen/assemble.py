@@ -195,6 +195,15 @@ def load_transitions(config: RunConfig, folder, counts, macro):
     return fit_transitions(c, counts, macro, series)[c.model], transition_baseline.predict, None
 
 
+def load_trajectory(config: RunConfig, folder):
+    """(Trajectory, what it says of its data) in mode "trajectory", else (None, None)."""
+    if config.mode != "trajectory":
+        return None, None
+    model, about = learned.learned_trajectory(config.trajectory, folder, config.macro.series)
+    return (jax.tree.map(jnp.asarray, model),
+            about | {"seen": pd.Period(model.trained_until, "M")})
+
+
 def load_tape(config: RunConfig, folder, deal_terms, frame=None):
     """LoadedTape of a `frame` of tape columns, or as named by the config: a file, or synthetic
     terms of the deal's target par."""
@@ -249,6 +258,7 @@ def assemble(config: RunConfig, folder: pathlib.Path, *, frame=None):
     curves, follows = curve_table(config.indices, deal.months)
     columns = tuple(-1 if name is None else series.index(name) for name in follows)
     loadings = systematic.Loadings(**config.factors.model_dump())
+    lives, lives_about = load_trajectory(config, folder)
     params = Params(
         macro=market.params,
         transition=transition_model,
@@ -269,7 +279,10 @@ def assemble(config: RunConfig, folder: pathlib.Path, *, frame=None):
         series=series, index_columns=columns, note_index=tuple(config.indices).index(terms.index),
         waterfall=deal.waterfall,
         macro_sample=market.sample, transition_predict=predict,
+        first_month=(cutoff_month(terms.closing) + 1).ordinal,
     )
-    return Assembly(config, setup, _double(params), _double(inputs),
+    # Level 3 keeps the dtype of its own config.
+    return Assembly(config, setup, _double(params).replace(trajectory=lives), _double(inputs),
                     {name: _double(s) for name, s in market.scenarios.items()}, tape, deal, macro,
-                    counts, provenance.of_run(config, counts, tape, deal, market, trained))
+                    counts, provenance.of_run(config, counts, tape, deal, market,
+                                              (trained, lives_about)))

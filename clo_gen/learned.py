@@ -8,6 +8,7 @@ import numpy as np
 from clo_gen.io import checkpoint
 from clo_gen.io.problems import InputError, Problems
 from clo_gen.models import macro_cvae, scenarios, transition
+from clo_gen.models.trajectory_records import Trajectory
 from clo_gen.states import RATING
 
 
@@ -43,6 +44,19 @@ def learned_transitions(config, folder, series):
                      "one cohort in the space rating, as rating events give it")
     for name in sorted(set(model.series) - set(series)):
         problems.say(f"transition reads {name}; want it in macro.series")
+    problems.raise_if_any()
+    return model, about
+
+
+def learned_trajectory(config, folder, series):
+    """(Trajectory, about) of a run with learned lives; `config` is its [trajectory]."""
+    model, about = load_learned(folder / config.run, "trajectory", Trajectory)
+    problems = Problems(folder / config.run)
+    if model.space != RATING or model.cfg.payments:
+        problems.add("trajectory", f"payments of loans in the space {model.space.name}",
+                     "states in the space rating, as rating histories give them")
+    for name in sorted(set(model.series) - set(series)):
+        problems.say(f"trajectory reads {name}; want it in macro.series")
     problems.raise_if_any()
     return model, about
 

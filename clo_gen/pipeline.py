@@ -16,7 +16,7 @@ from clo_gen.cash import loans, new_collateral, pool
 from clo_gen.deal import tranche
 from clo_gen.deal.steps import Waterfall
 from clo_gen.deal.waterfall import conservation_error, run_waterfall
-from clo_gen.models import loan_states, prepayment, systematic
+from clo_gen.models import loan_states, prepayment, systematic, trajectory_states
 from clo_gen.records import (
     Calendar,
     Collections,
@@ -36,7 +36,7 @@ class Setup:
     """What changes the program: static and hashable."""
 
     space: StateSpace
-    mode: str  # "markov" or "expected"
+    mode: str | loan_states.Mode  # "markov", "expected", "trajectory", or what gradients.py makes
     recovery_lag: int  # months
     groups: tuple[int, int, int]  # number of cohorts, industries, regions
     series: tuple[str, ...]  # macro series of a path
@@ -45,6 +45,7 @@ class Setup:
     waterfall: Waterfall
     macro_sample: Callable  # (params, key, history, scenario, series) -> MacroPath
     transition_predict: Callable  # (params, MacroPath) -> Transitions
+    first_month: int = 0  # of a path, counted from 1970-01
 
 
 @struct.dataclass
@@ -55,6 +56,7 @@ class Params:
     transition: object
     prepayment: prepayment.Prepayment
     loadings: systematic.Loadings
+    trajectory: object = None  # level 3, for the mode of that name
 
 
 @struct.dataclass
@@ -81,6 +83,16 @@ class PathResult:
     loss: jax.Array  # [] lifetime loss of the initial pool, share of its par; recoveries after
     # the end are lost
     conservation_error: jax.Array  # [] cash in less cash out, share of initial par
+    log_prob: jax.Array  # [] log-probability of the drawn states; 0 in modes that keep none
+
+
+@struct.dataclass
+class Lived:
+    """What a pool went through on one path."""
+
+    collections: Collections
+    loans: LoanPath | None  # kept when asked for
+    log_prob: jax.Array  # [] as in PathResult
 
 
 def index_paths(path: MacroPath, curves, columns):
@@ -103,24 +115,37 @@ def note_fixings(inputs, index, setup):
 
 def collect(tape, schedule, deal, transitions, shifts, index, key, *, space, mode, lag,
             keep_loans=False, by_state=None):
-    """Collections [T] of one path (and the LoanPath when `keep_loans`).
+    """Collections [T] of one path (and the LoanPath when `keep_loans`); see `live`."""
+    lived = live(tape, schedule, deal, transitions, shifts, index, key, space=space, mode=mode,
+                 lag=lag, keep_loans=keep_loans, by_state=by_state)
+    return (lived.collections, lived.loans) if keep_loans else lived.collections
+
+
+def live(tape, schedule, deal, transitions, shifts, index, key, *, space, mode, lag,
+         keep_loans=False, by_state=None):
+    """Lived of one path of the pool.
 
     `transitions` holds prepayment too, `shifts` the systematic log-odds, `index` [T, I] the rates.
     `markov` draws each loan's state with `key`; `expected` pushes its probabilities, which gives
     exactly the mean of `markov` under the same transitions and shifts. `by_state` [T] bool marks
     the months whose par is kept by state (None: no state is kept, S = 0).
     """
-    live = loan_states.MODES[mode]
+    way = loan_states.MODES[mode] if isinstance(mode, str) else mode
     months = schedule.opening.shape[0]
     values = loans.carrying(tape, deal, months)
     loan_key = rng.stream(key, rng.LOAN)
-
     last_month = tape.maturity.max()
 
     def advance(before, t, matrix, shift):
         odds = systematic.odds_of_loans(tape, shift)
-        return live.advance(space, tape, before, matrix, odds, t, loan_key)
+        return way.advance(space, tape, before, matrix, odds, t, loan_key)
 
+    def scored(before, after, t, matrix, shift):
+        odds = systematic.odds_of_loans(tape, shift)
+        return way.log_prob(space, tape, before, after, matrix, odds, t).sum().astype(float)
+
+    # A gradient keeps what passes from month to month and works the month out again.
+    @jax.checkpoint
     def month(carry, x):
         before, accrued = carry
         t, contract, matrix, shift, rates, wanted = x
@@ -128,24 +153,28 @@ def collect(tape, schedule, deal, transitions, shifts, index, key, *, space, mod
         # into each of the sums below (measured: three times slower).
         state = jax.lax.cond(t < last_month, advance, lambda before, *_: before, before, t, matrix,
                              shift)
-        flows = live.flows(space, before, state)
+        flows = way.flows(space, before, state)
         due = loans.accrue(tape, contract, rates, accrued)
         sums, cash = loans.month_cash(tape, contract, (accrued, due), flows, values)
         if by_state is not None:
             closing = contract.opening - contract.principal
             sums = sums.replace(par_by_state=jax.lax.cond(
-                wanted, functools.partial(live.par_by_state, space),
+                wanted, functools.partial(way.par_by_state, space),
                 lambda *_: jnp.zeros(len(space.live), closing.dtype), closing, state))
-        kept = LoanPath(live.weights(state, space), cash) if keep_loans else None
-        return (state, jnp.where(contract.pays, 0.0, due)), (sums, kept)
+        kept = LoanPath(way.weights(state, space), cash) if keep_loans else None
+        log_prob = jnp.zeros(())
+        if way.log_prob is not None:
+            log_prob = jax.lax.cond(t < last_month, scored, lambda *_: jnp.zeros((), float),
+                                    before, state, t, matrix, shift)
+        return (state, jnp.where(contract.pays, 0.0, due)), (sums, kept, log_prob)
 
-    matrices = live.matrices(jnp.moveaxis(transitions.matrix, 1, 0), space)
-    shifts = jax.tree.map(lambda x: x.astype(live.dtype(tape)), shifts)
+    matrices = way.matrices(jnp.moveaxis(transitions.matrix, 1, 0), space)
+    shifts = jax.tree.map(lambda x: x.astype(way.dtype(tape)), shifts)
     xs = (jnp.arange(months), schedule, matrices, shifts, index, by_state)
-    start = (live.start(space, tape), jnp.zeros_like(tape.balance))
-    _, (sums, kept) = jax.lax.scan(month, start, xs)
+    start = (way.start(space, tape), jnp.zeros_like(tape.balance))
+    _, (sums, kept, log_prob) = jax.lax.scan(month, start, xs)
     result = pool.collections(tape, sums, tape.state == space.default, lag, deal.defaulted_price)
-    return (result, kept) if keep_loans else result
+    return Lived(result, kept, log_prob.sum())
 
 
 def transitions_of(params: Params, path: MacroPath, setup: Setup):
@@ -185,9 +214,13 @@ def follow(params, inputs, path: MacroPath, sources, temperature, *, setup):
     shifts = systematic.sample(params.loadings, sources, months, setup.groups)
     index = index_paths(path, i.curves, setup.index_columns)
     transitions = transitions_of(params, path, setup)
-    collections = collect(i.tape, i.schedule, i.deal, transitions, shifts, index, sources.loan,
-                          space=setup.space, mode=setup.mode, lag=setup.recovery_lag,
-                          by_state=jnp.zeros(months, bool).at[i.calendar.last_month].set(True))
+    mode = setup.mode
+    if mode == "trajectory":
+        mode = trajectory_states.mode(params.trajectory, path, setup.first_month)
+    lived = live(i.tape, i.schedule, i.deal, transitions, shifts, index, sources.loan,
+                 space=setup.space, mode=mode, lag=setup.recovery_lag,
+                 by_state=jnp.zeros(months, bool).at[i.calendar.last_month].set(True))
+    collections = lived.collections
     cash = distribute(i, collections, transitions, index, temperature, setup=setup)
     return PathResult(
         macro=path,
@@ -198,6 +231,7 @@ def follow(params, inputs, path: MacroPath, sources, temperature, *, setup):
         conservation_error=jnp.maximum(
             pool.conservation_error(i.tape, collections),
             conservation_error(i.deal, cash, collections, i.calendar)),
+        log_prob=lived.log_prob,
     )
 
 

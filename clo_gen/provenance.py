@@ -10,8 +10,9 @@ from clo_gen.io.synthetic import HYPOTHETICAL, LABEL
 def of_run(config, counts, tape, deal, market, trained):
     """{part: {"kind", "source", "notes"}} of macro, transitions, tape and deal.
 
-    `trained` is what a learned transition model says of its data, None for the others.
+    `trained` is what a learned transition model and level 3 say of their data, None for others.
     """
+    trained, lives = trained
     macro = market.history
     embedded = config.macro.source == "embedded"
     labels = set(tape.frame.get("data_label", ()))
@@ -38,6 +39,7 @@ def of_run(config, counts, tape, deal, market, trained):
         },
         "transitions": (_fitted_counts(config, counts) if trained is None
                         else _trained(config, trained, cutoff)),
+        **({} if lives is None else {"lives": _lives(config, lives, cutoff)}),
         "tape": {
             "kind": made[0] if made else "user",
             "source": tape.source,
@@ -63,6 +65,14 @@ def _trained(config, trained, cutoff):
             f"on {trained['source']} until {trained['seen']}",
             "notes": [*([f"trained AFTER the cut-off {cutoff}"] if late else []),
                       _prepayment(config)]}
+
+
+def _lives(config, about, cutoff):
+    late = about["seen"] > cutoff
+    return {"kind": about["kind"], "source": f"trajectories of {config.trajectory.run}, trained until "
+            f"{about['seen']} on {about['source']}",
+            "notes": [*([f"trained AFTER the cut-off {cutoff}"] if late else []),
+                      "states are drawn by level 3, payments follow the contract"]}
 
 
 def _fitted_counts(config, counts):

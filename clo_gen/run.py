@@ -105,8 +105,8 @@ def _resolved(config, folder):
     if data["transitions"]["events"] != "embedded":
         data["transitions"]["events"] = str((folder / data["transitions"]["events"]).resolve())
     data["scenario_file"] = str((folder / config.scenario_file).resolve())
-    for table in ("macro", "transitions"):
-        if "run" in data[table]:
+    for table in ("macro", "transitions", "trajectory"):
+        if "run" in data.get(table, {}):
             data[table]["run"] = str((folder / data[table]["run"]).resolve())
     for key in ("file", "columns"):
         if key in data["tape"]:

@@ -12,7 +12,7 @@ TIERS = (  # from the ground up
     ("records", "states", "numerics", "rng", "mesh", "solve", "scores"),
     ("models", "cash", "deal", "risk"),
     ("pipeline", "io"),
-    ("learned", "provenance"),
+    ("learned", "provenance", "gradients"),
     ("assemble", "break_even", "explain"),
     ("analysis", "hypo", "macro_model", "plot", "report", "summary", "train", "waterfall_job"),
     ("evaluate",),

@@ -149,11 +149,13 @@ def test_every_level_trains_on_embedded_data_and_serves_a_run(tmp_path):
                   "--set", "block=8", "--set", "tape.synthetic.obligors=24",
                   "--set", f"macro.run='{tmp_path / 'all'}'",
                   "--set", f"transitions.run='{tmp_path / 'all'}'",
+                  "--set", f"trajectory.run='{tmp_path / 'all'}'", "--set", "mode=trajectory",
                   "--set", "scenarios=['severely_adverse']")
     assert done.exit_code == 0, done.output
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     notes = " ".join(summary["data"]["macro"]["notes"])
     assert "cvae of" in notes and summary["cash_conservation_error"] < 1e-9
+    assert summary["data"]["lives"]["kind"] == "real" and summary["mode"] == "trajectory"
     model = read_macro_model(tmp_path / "all", months=24)
     wanted = {"gdp_growth_yoy": {"month": 12, "value": -0.04},
               "unemployment_rate": {"month": 24, "value": 0.10}}

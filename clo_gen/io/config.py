@@ -61,6 +61,12 @@ class TransitionConfig(Record):
     test_from: Month = "2004-01"  # the held-out check fits before and tests from here on
 
 
+class TrajectoryConfig(Record):
+    """Level 3; read in mode "trajectory" only."""
+
+    run: str  # the folder that clo-gen train wrote
+
+
 class PrepaymentConfig(Record):
     cpr: Share = 0.20
     spread_sensitivity: Annotated[float, Field(ge=0, le=10)] = 0.5  # of log CPR per point of spread
@@ -94,7 +100,7 @@ class RunConfig(Record):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     paths: Annotated[int, Field(ge=2, le=10_000_000)] = 1000
     block: Annotated[int, Field(ge=1, le=65_536)] = 256  # paths per compiled call
-    mode: Literal["markov", "expected"] = "markov"
+    mode: Literal["markov", "expected", "trajectory"] = "markov"
     temperature: Annotated[float, Field(ge=0, le=10)] = 0.0  # of the coverage tests; 0 is hard
     scenarios: Annotated[tuple[str, ...], Field(min_length=1)]
     scenario_file: str = "scenarios.toml"
@@ -102,6 +108,7 @@ class RunConfig(Record):
     tape: TapeConfig
     macro: MacroConfig
     transitions: TransitionConfig = TransitionConfig()
+    trajectory: TrajectoryConfig | None = None
     prepayment: PrepaymentConfig = PrepaymentConfig()
     recovery: RecoveryConfig = RecoveryConfig()
     factors: FactorConfig = FactorConfig()
@@ -176,6 +183,8 @@ def _check(config, problems):
         if learned != (getattr(config, table).run is not None):
             problems.say(f"{table}.run: " + ("missing; want the folder of a training run"
                                              if learned else "only a learned model has one"))
+    if config.mode == "trajectory" and config.trajectory is None:
+        problems.say("trajectory.run: missing; want the folder of a training run")
     bases = {c.removesuffix("_change_12m") for c in config.transitions.covariates}
     followed = {s for s in config.indices.values() if isinstance(s, str)}
     for place, names in (("transitions.covariates", bases), ("indices", followed),

@@ -1,8 +1,10 @@
 """How a loan lives one month, given its cohort's matrix and its odds of worse moves: MODES.
 
-`markov` draws a state, `expected` pushes probabilities. Both multiply the odds of all worse states
-together: with W the matrix's mass on worse states and Z = 1 - W + W odds, worse entries become
-P odds / Z and the others P / Z, so rows still sum to 1.
+`markov` draws a state, `expected` pushes probabilities, `scored` is `markov` with the
+log-probability of what was drawn, `relaxed` draws a weight vector that has a gradient (gradients.py
+says what each is good for). All multiply the odds of all worse states together: with W the
+matrix's mass on worse states and Z = 1 - W + W odds, worse entries become P odds / Z and the others
+P / Z, so rows still sum to 1.
 """
 
 from collections.abc import Callable
@@ -51,6 +53,13 @@ def draw(ladder_t, space: StateSpace, uniform, state, cohort, odds):
     return jnp.where(new < 0, new + size, new)
 
 
+def rows_of(matrix, space: StateSpace, state, cohort, odds):
+    """Rows [L, S] of `matrix` [C, S, S] that move loans in `state` [L] int, odds applied."""
+    row = matrix[cohort if matrix.shape[0] > 1 else 0, state]
+    row = row * jnp.where(jnp.asarray(space.worse)[state], odds[:, None], 1.0)
+    return row / row.sum(-1, keepdims=True)
+
+
 def push(matrix, space: StateSpace, weights, cohort, odds):
     """New state probabilities [L, S] from `weights` [L, S] and `matrix` [C, S, S]."""
     worse = jnp.asarray(space.worse, matrix.dtype)
@@ -86,7 +95,10 @@ def _markov_par(space, par, state):
 
 
 def _expected_month(space, tape: Tape, weights, matrix, odds, month, key):
-    new = push(matrix, space, weights, tape.cohort, odds)
+    return _mature(space, tape, push(matrix, space, weights, tape.cohort, odds), month)
+
+
+def _mature(space, tape: Tape, new, month):
     live = jnp.arange(space.size) < len(space.live)
     matures = month + 1 >= tape.maturity
     matured = jnp.where(matures, jnp.where(live, new, 0.0).sum(-1), 0.0)
@@ -102,6 +114,48 @@ def _expected_flows(space, before, after):
                                       0.0).sum(-1))
 
 
+def _log_prob(space, tape: Tape, before, after, matrices, odds, month):
+    row = rows_of(matrices[1], space, before, tape.cohort, odds.astype(matrices[1].dtype))
+    # A loan whose term is over matures whatever live state was drawn.
+    live = jnp.arange(space.size) < len(space.live)
+    matured = (after == space.matured) & (before < len(space.live)) & (month + 1 >= tape.maturity)
+    chance = jnp.take_along_axis(row, after[:, None], axis=1)[:, 0]
+    chance = jnp.where(matured, (row * live).sum(1) + row[:, space.matured], chance)
+    return jnp.log(jnp.where(chance > 0, chance, 1.0))
+
+
+def relaxed(temperature, straight_through=False):
+    """Mode whose states are Gumbel-softmax weights: pathwise gradients, with a bias.
+
+    Live weight moves by one relaxed draw a loan and month; absorbed weight stays, so weights keep
+    summing to 1 and absorbing states are never left. Towards `temperature` 0 the weights become a
+    draw of `markov`. `straight_through`: cash sees hard states, the gradient the relaxed ones.
+    Reference: Jang, Gu and Poole (2017), Categorical reparameterization with Gumbel-softmax.
+    """
+    expected = MODES["expected"]
+
+    def advance(space, tape, weights, matrix, odds, month, key):
+        live = jnp.arange(space.size) < len(space.live)
+        alive = jnp.where(live, weights, 0.0)
+        mass = alive.sum(-1, keepdims=True)
+        anyone = mass > 0
+        start = jnp.where(anyone, alive / jnp.where(anyone, mass, 1.0), 0.0)
+        chance = push(matrix, space, start, tape.cohort, odds)
+        possible = chance > 0
+        logs = jnp.log(jnp.where(possible, chance, 1.0))
+        noise = jax.random.gumbel(jax.random.fold_in(key, month), chance.shape, chance.dtype)
+        scores = jnp.where(possible, logs + noise, -jnp.inf)
+        scores = jnp.where(anyone, scores, 0.0)  # nobody left: any finite scores do
+        soft = jax.nn.softmax(scores / temperature, axis=-1)
+        if straight_through:
+            hard = jax.nn.one_hot(jnp.argmax(scores, axis=-1), space.size, dtype=soft.dtype)
+            soft = soft + jax.lax.stop_gradient(hard - soft)
+        new = jnp.where(live, 0.0, weights) + mass * soft
+        return _mature(space, tape, new, month)
+
+    return expected._replace(advance=advance)
+
+
 class Mode(NamedTuple):
     """One way to live a loan. `month` counts from 0."""
 
@@ -112,6 +166,7 @@ class Mode(NamedTuple):
     flows: Callable  # (space, state before, state after) -> Flows
     weights: Callable  # (state, space) -> [L, S]
     par_by_state: Callable  # (space, par [L], state) -> [live states]
+    log_prob: Callable | None = None  # (space, tape, before, after, matrices, odds, month) -> [L]
 
 
 MODES = {
@@ -134,3 +189,9 @@ MODES = {
         par_by_state=lambda space, par, state: par @ state[:, : len(space.live)],
     ),
 }
+MODES["scored"] = MODES["markov"]._replace(
+    matrices=lambda matrix, space: (ladder(matrix.astype(jnp.float32), space), matrix),
+    advance=lambda space, tape, state, matrices, *rest: _markov_month(
+        space, tape, state, matrices[0], *rest),
+    log_prob=_log_prob,
+)
