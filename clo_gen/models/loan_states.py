@@ -62,15 +62,24 @@ def rows_of(matrix, space: StateSpace, state, cohort, odds):
 
 def push(matrix, space: StateSpace, weights, cohort, odds):
     """New state probabilities [L, S] from `weights` [L, S] and `matrix` [C, S, S]."""
-    worse = jnp.asarray(space.worse, matrix.dtype)
-    odds = odds[:, None]
+    return _push(matrix, space, weights.T, cohort, odds).T
+
+
+def _push(matrix, space, weights, cohort, odds):
+    # Loans stand on the last axis, which is long: 1.5 times faster, with its gradient. Absorbing
+    # rows move nothing, so they are not multiplied.
+    live = len(space.live)
+    matrix, worse = matrix[:, :live], jnp.asarray(space.worse[:live], matrix.dtype)
     mass = (matrix * worse).sum(-1)
-    mass = mass[0] if matrix.shape[0] == 1 else mass[cohort]
-    sources = weights / (1.0 - mass + mass * odds)
+    mass = mass[0][:, None] if matrix.shape[0] == 1 else mass[cohort].T
+    sources = weights[:live] / (1.0 - mass + mass * odds)
     if matrix.shape[0] == 1:
-        return sources @ (matrix[0] * (1.0 - worse)) + odds * (sources @ (matrix[0] * worse))
-    rows = matrix[cohort] * jnp.where(space.worse, odds[:, :, None], 1.0)
-    return jnp.einsum("ls,lsk->lk", sources, rows)
+        parts = jnp.concatenate([matrix[0] * (1.0 - worse), matrix[0] * worse])
+        new = parts.T @ jnp.concatenate([sources, odds * sources])
+    else:
+        rows = matrix[cohort] * jnp.where(space.worse[:live], odds[:, None, None], 1.0)
+        new = jnp.einsum("sl,lsk->kl", sources, rows)
+    return new.at[live:].add(weights[live:])
 
 
 def _markov_month(space, tape: Tape, state, ladder_t, odds, month, key):
@@ -95,23 +104,22 @@ def _markov_par(space, par, state):
 
 
 def _expected_month(space, tape: Tape, weights, matrix, odds, month, key):
-    return _mature(space, tape, push(matrix, space, weights, tape.cohort, odds), month)
+    return _mature(space, tape, _push(matrix, space, weights, tape.cohort, odds), month)
 
 
 def _mature(space, tape: Tape, new, month):
-    live = jnp.arange(space.size) < len(space.live)
-    matures = month + 1 >= tape.maturity
-    matured = jnp.where(matures, jnp.where(live, new, 0.0).sum(-1), 0.0)
-    kept = jnp.where(matures[:, None] & live, 0.0, new)
-    return kept.at[:, space.matured].add(matured)
+    live, matures = len(space.live), month + 1 >= tape.maturity
+    kept = jnp.where(matures, 0.0, new[:live])
+    matured = jnp.where(matures, new[:live].sum(0), 0.0)
+    return jnp.concatenate([kept, new[live:]]).at[space.matured].add(matured)
 
 
 def _expected_flows(space, before, after):
     moved = after - before
-    return Flows(survive=after[:, : len(space.live)].sum(-1) + moved[:, space.matured],
-                 prepay=moved[:, space.prepaid], default=moved[:, space.default],
-                 distressed=jnp.where(jnp.arange(space.size) == space.distressed_index, after,
-                                      0.0).sum(-1))
+    distressed = space.distressed_index
+    return Flows(survive=after[: len(space.live)].sum(0) + moved[space.matured],
+                 prepay=moved[space.prepaid], default=moved[space.default],
+                 distressed=after[distressed] if distressed >= 0 else jnp.zeros_like(after[0]))
 
 
 def _log_prob(space, tape: Tape, before, after, matrices, odds, month):
@@ -135,20 +143,21 @@ def relaxed(temperature, straight_through=False):
     expected = MODES["expected"]
 
     def advance(space, tape, weights, matrix, odds, month, key):
-        live = jnp.arange(space.size) < len(space.live)
+        live = (jnp.arange(space.size) < len(space.live))[:, None]
         alive = jnp.where(live, weights, 0.0)
-        mass = alive.sum(-1, keepdims=True)
+        mass = alive.sum(0)
         anyone = mass > 0
         start = jnp.where(anyone, alive / jnp.where(anyone, mass, 1.0), 0.0)
-        chance = push(matrix, space, start, tape.cohort, odds)
+        chance = _push(matrix, space, start, tape.cohort, odds)
         possible = chance > 0
         logs = jnp.log(jnp.where(possible, chance, 1.0))
         noise = jax.random.gumbel(jax.random.fold_in(key, month), chance.shape, chance.dtype)
         scores = jnp.where(possible, logs + noise, -jnp.inf)
         scores = jnp.where(anyone, scores, 0.0)  # nobody left: any finite scores do
-        soft = jax.nn.softmax(scores / temperature, axis=-1)
+        soft = jax.nn.softmax(scores / temperature, axis=0)
         if straight_through:
-            hard = jax.nn.one_hot(jnp.argmax(scores, axis=-1), space.size, dtype=soft.dtype)
+            hard = jax.nn.one_hot(jnp.argmax(scores, axis=0), space.size, axis=0,
+                                  dtype=soft.dtype)
             soft = soft + jax.lax.stop_gradient(hard - soft)
         new = jnp.where(live, 0.0, weights) + mass * soft
         return _mature(space, tape, new, month)
@@ -181,12 +190,13 @@ MODES = {
     ),
     "expected": Mode(
         dtype=lambda tape: tape.balance.dtype,
-        start=lambda space, tape: jax.nn.one_hot(tape.state, space.size, dtype=tape.balance.dtype),
+        start=lambda space, tape: jax.nn.one_hot(tape.state, space.size, axis=0,
+                                                 dtype=tape.balance.dtype),
         matrices=lambda matrix, space: matrix,
         advance=_expected_month,
         flows=_expected_flows,
-        weights=lambda state, space: state,
-        par_by_state=lambda space, par, state: par @ state[:, : len(space.live)],
+        weights=lambda state, space: state.T,
+        par_by_state=lambda space, par, state: state[: len(space.live)] @ par,
     ),
 }
 MODES["scored"] = MODES["markov"]._replace(
