@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from clo_gen import rng
-from clo_gen.cash import loans, new_collateral, pool
+from clo_gen.cash import loans, new_collateral, pool, schedule
 from clo_gen.deal import tranche
 from clo_gen.deal.steps import Waterfall
 from clo_gen.deal.waterfall import conservation_error, run_waterfall
@@ -104,6 +104,12 @@ def index_paths(path: MacroPath, curves, columns):
 def index_now(history, curves, columns):
     """Index rates [I] at the cut-off date."""
     return jnp.stack([curves[0, i] if c < 0 else history[-1, c] for i, c in enumerate(columns)])
+
+
+def with_tape(inputs, tape, *, setup):
+    """`inputs` with another tape of the same size, its contracts planned anew; differentiable."""
+    now = index_now(inputs.history, inputs.curves, setup.index_columns)
+    return inputs.replace(tape=tape, schedule=schedule.schedule(tape, inputs.calendar, now))
 
 
 def note_fixings(inputs, index, setup):
