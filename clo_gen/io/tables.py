@@ -70,7 +70,7 @@ def _rating_table(rate, years, names, source):
 
 @functools.cache
 def sp_default_table():
-    """RatingTable of S&P's global corporate default rates 1981-2016, AAA..CCC, 1 to 8 years.
+    """RatingTable of S&P's global corporate default rates 1981-2016, AAA..CCC, 1 to 20 years.
 
     Shares of all issuers, withdrawn ones included (not adjusted for NR). Small samples make some
     published rates fall with the horizon or a better rating; such a rate is raised to its
