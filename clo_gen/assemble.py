@@ -111,7 +111,8 @@ def fit_transitions(config, counts: CountHistory, macro: MacroHistory, series, k
     last = last if known_until is None else min(last, known_until)
     years = pd.period_range(config.reference[0], last, freq="M")
     reference = covariates_at(config.covariates, macro, series, years)
-    logit = jax.jit(transition_baseline.recentre)(free, reference)
+    logit = jax.jit(transition_baseline.with_macro_effect)(
+        free, config.macro_effect, config.worse_log_odds, reference)
     return models | {"logit_free": free, "logit": logit}
 
 
@@ -281,8 +282,10 @@ def assemble(config: RunConfig, folder: pathlib.Path, *, frame=None):
         macro_sample=market.sample, transition_predict=predict,
         first_month=(cutoff_month(terms.closing) + 1).ordinal,
     )
+    params, inputs = learned.with_knobs(config.calibration, folder, _double(params),
+                                        _double(inputs), tape, series)
     # Level 3 keeps the dtype of its own config.
-    return Assembly(config, setup, _double(params).replace(trajectory=lives), _double(inputs),
+    return Assembly(config, setup, params.replace(trajectory=lives), inputs,
                     {name: _double(s) for name, s in market.scenarios.items()}, tape, deal, macro,
                     counts, provenance.of_run(config, counts, tape, deal, market,
                                               (trained, lives_about)))

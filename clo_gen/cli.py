@@ -153,15 +153,25 @@ def train(
         help="Go on with an interrupted training run.")] = None,
     warm_start: Annotated[pathlib.Path | None, typer.Option(
         help="Start from the models of an earlier run and report drift of the new months.")] = None,
+    stage: Annotated[int, typer.Option(
+        min=1, max=2, help="1: each level alone; 2: levels 1 and 2 of a stage-1 run jointly, with "
+        "the portfolio's own loss.")] = 1,
+    from_: Annotated[pathlib.Path | None, typer.Option(
+        "--from", help="Stage 2: the stage-1 run, instead of the config's.")] = None,
     set_: Annotated[list[str] | None, typer.Option(
         "--set", metavar="KEY=VALUE", help="Any value, e.g. --set macro.fit.epochs=20.")] = None,
     debug: _DEBUG = False,
 ):
-    """Train the generative levels, each on its own data (stage 1).
+    """Train the generative levels, each on its own data (stage 1), then jointly (stage 2).
 
     Examples: clo-gen train; clo-gen train --level macro --set macro.fit.epochs=20;
-    clo-gen train --resume runs/stage1; clo-gen train new.toml --warm-start runs/stage1
+    clo-gen train --resume runs/stage1; clo-gen train new.toml --warm-start runs/stage1;
+    clo-gen train --stage 2 --from runs/stage1
     """
+    if stage == 2 or from_ is not None:
+        _guard(debug, commands.train_jointly, config, (stage, level, warm_start), out, resume,
+               from_, list(set_ or []))
+        return
     _guard(debug, commands.train, config, level, out, resume, warm_start, list(set_ or []))
 
 
@@ -175,6 +185,193 @@ def evaluate(
     Example: clo-gen evaluate runs/stage1
     """
     _guard(debug, commands.evaluate, run)
+
+
+@app.command()
+def sensitivity(
+    config: Annotated[pathlib.Path | None, typer.Argument(
+        help="Run config (TOML); without it the shipped quickstart.")] = None,
+    scenario: Annotated[str | None, typer.Option(
+        help="One of the config's scenarios; without it the first.")] = None,
+    paths: Annotated[int, typer.Option(help="Systematic paths.")] = 64,
+    temperature: Annotated[float | None, typer.Option(
+        help="Of the tests; without it the config's, or 0.01 where that is 0.")] = None,
+    obligors: Annotated[int, typer.Option(help="How many of the largest obligors.")] = 10,
+    bars: Annotated[int, typer.Option(help="How many of the largest bars are revalued.")] = 10,
+    size: Annotated[list[str] | None, typer.Option(
+        metavar="NAME=VALUE", help="A stated bump, e.g. --size macro=0.005.")] = None,
+    tape: Annotated[pathlib.Path | None, typer.Option(help="Your loan tape.")] = None,
+    deal: Annotated[pathlib.Path | None, typer.Option(help="Your deal (TOML).")] = None,
+    out: Annotated[pathlib.Path | None, typer.Option(
+        help="Folder, instead of runs/<name>-sensitivity; never overwritten.")] = None,
+    set_: Annotated[list[str] | None, typer.Option(
+        "--set", metavar="KEY=VALUE", help="Any config value.")] = None,
+    debug: _DEBUG = False,
+):
+    """Sensitivities of pool and classes to every input, and what each loan adds to the losses.
+
+    Examples: clo-gen sensitivity; clo-gen sensitivity my.toml --scenario adverse --size fee=0.002
+    """
+    options = {"paths": paths, "temperature": temperature, "obligors": obligors, "bars": bars,
+               "sizes": tuple(size or ())}
+    _guard(debug, commands.sensitivity, config, _overrides(tape, deal) + list(set_ or []), scenario,
+           options, out)
+
+
+@app.command()
+def attribute(
+    config: Annotated[pathlib.Path | None, typer.Argument(
+        help="Run config (TOML) of the start; without it the shipped quickstart.")] = None,
+    other: Annotated[pathlib.Path | None, typer.Argument(
+        help="Run config of the end: another date, tape, deal or model.")] = None,
+    start: Annotated[str | None, typer.Option(
+        "--from", help="Scenario of the start; without it the config's first.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Scenario of the end.")] = None,
+    paths: Annotated[int, typer.Option(help="Systematic paths.")] = 64,
+    temperature: Annotated[float | None, typer.Option(
+        help="Of the tests; without it the config's, or 0.01 where that is 0.")] = None,
+    out: Annotated[pathlib.Path | None, typer.Option(
+        help="Folder, instead of runs/<name>-attribution; never overwritten.")] = None,
+    set_: Annotated[list[str] | None, typer.Option(
+        "--set", metavar="KEY=VALUE", help="Any config value, of both configs.")] = None,
+    debug: _DEBUG = False,
+):
+    """What the difference between two scenarios, or two configs, is made of; it sums to the total.
+
+    Examples: clo-gen attribute --from baseline --to severely_adverse;
+    clo-gen attribute march.toml june.toml
+    """
+    options = {"paths": paths, "temperature": temperature}
+    _guard(debug, commands.attribute, config, other, list(set_ or []), (start, end), options, out)
+
+
+@app.command()
+def correlation(
+    config: Annotated[pathlib.Path | None, typer.Argument(
+        help="Run config (TOML); without it the shipped quickstart.")] = None,
+    target: Annotated[str | None, typer.Option(
+        help="Calibrate the loadings to these percentages of macro, cohort, factor and "
+             "idiosyncratic, such as 60,25,10,5.")] = None,
+    paths: Annotated[int, typer.Option(help="Paths; each is run under four designs.")] = 512,
+    scenario: Annotated[str | None, typer.Option(
+        help="One of the config's scenarios; without it the first.")] = None,
+    class_: Annotated[str | None, typer.Option(
+        "--class", help="Decompose this class's loss too, through the whole deal.")] = None,
+    rho: Annotated[float | None, typer.Option(
+        help="Asset correlation of the copula; without it what all pairs imply.")] = None,
+    tape: Annotated[pathlib.Path | None, typer.Option(help="Your loan tape.")] = None,
+    deal: Annotated[pathlib.Path | None, typer.Option(help="Your deal (TOML).")] = None,
+    out: Annotated[pathlib.Path | None, typer.Option(
+        help="Folder, instead of runs/<name>-correlation; never overwritten.")] = None,
+    set_: Annotated[list[str] | None, typer.Option(
+        "--set", metavar="KEY=VALUE", help="Any config value.")] = None,
+    debug: _DEBUG = False,
+):
+    """Loss variance by random source, default correlation, and loadings for wanted shares.
+
+    Examples: clo-gen correlation; clo-gen correlation --target 60,25,10,5
+    """
+    options = {"target": target, "paths": paths, "scenario": scenario, "class_name": class_,
+               "rho": rho}
+    _guard(debug, commands.correlation, config, _overrides(tape, deal) + list(set_ or []),
+           options, out)
+
+
+@app.command("reverse-stress")
+def reverse_stress(
+    config: Annotated[pathlib.Path | None, typer.Argument(
+        help="Run config (TOML); without it the shipped quickstart.")] = None,
+    class_: Annotated[str | None, typer.Option(
+        "--class", help="Name of the class; without it the most junior note.")] = None,
+    event: Annotated[str, typer.Option(
+        help="loss: the class first loses; oc: its OC test fails.")] = "loss",
+    answers: Annotated[int, typer.Option(help="How many paths that differ.")] = 3,
+    cosine: Annotated[float, typer.Option(
+        help="Likeness that two answers may have: of their shocks, 1 is the same.")] = 0.7,
+    scenario: Annotated[str | None, typer.Option(
+        help="One of the config's scenarios; without it the first.")] = None,
+    draws: Annotated[int, typer.Option(help="Sampled lives of the pool a path.")] = 512,
+    tape: Annotated[pathlib.Path | None, typer.Option(help="Your loan tape.")] = None,
+    deal: Annotated[pathlib.Path | None, typer.Option(help="Your deal (TOML).")] = None,
+    out: Annotated[pathlib.Path | None, typer.Option(
+        help="Folder, instead of runs/<name>-reverse-stress; never overwritten.")] = None,
+    set_: Annotated[list[str] | None, typer.Option(
+        "--set", metavar="KEY=VALUE", help="Any config value.")] = None,
+    debug: _DEBUG = False,
+):
+    """The likeliest macro paths under which a class first loses, or its OC test fails.
+
+    Examples: clo-gen reverse-stress --class E; clo-gen reverse-stress --class D-2 --event oc
+    """
+    options = {"class_name": class_, "event": event, "answers": answers, "draws": draws,
+               "scenario": scenario, "cosine": cosine}
+    _guard(debug, commands.reverse_stress, config, _overrides(tape, deal) + list(set_ or []),
+           options, out)
+
+
+@app.command()
+def backtest(
+    config: Annotated[pathlib.Path | None, typer.Argument(
+        help="Backtest config (TOML); without it the shipped one on embedded data.")] = None,
+    out: Annotated[pathlib.Path | None, typer.Option(
+        help="Folder of the tables, instead of runs/<name>; never overwritten.")] = None,
+    set_: Annotated[list[str] | None, typer.Option(
+        "--set", metavar="KEY=VALUE", help="Any value, e.g. --set ratings.paths=500.")] = None,
+    debug: _DEBUG = False,
+):
+    """Forecasts of default counts against real history: VaR exceptions, transforms, AUC, fits.
+
+    Examples: clo-gen backtest; clo-gen backtest configs/backtest_auto.toml --out auto;
+    clo-gen backtest --set classes.run=runs/quickstart
+    """
+    _guard(debug, commands.backtest, config, out, list(set_ or []))
+
+
+@app.command()
+def calibrate(
+    config: Annotated[pathlib.Path | None, typer.Argument(
+        help="Calibration config (TOML); without it the shipped one on embedded data.")] = None,
+    out: Annotated[pathlib.Path | None, typer.Option(
+        help="Folder, instead of runs/<name>; never overwritten.")] = None,
+    set_: Annotated[list[str] | None, typer.Option(
+        "--set", metavar="KEY=VALUE", help="Any value, e.g. --set corporate.macro_block=24.")
+    ] = None,
+    debug: _DEBUG = False,
+):
+    """Fit named parameters to historical figures (stage 3): before, after, target, interval.
+
+    Examples: clo-gen calibrate; clo-gen calibrate configs/calibrate_auto.toml;
+    then clo-gen run --set calibration.run=runs/calibration
+    """
+    _guard(debug, commands.calibrate, config, out, list(set_ or []))
+
+
+@app.command()
+def structure(
+    config: Annotated[pathlib.Path | None, typer.Argument(
+        help="Run config (TOML); without it the shipped quickstart.")] = None,
+    paths: Annotated[int, typer.Option(help="Sampled lives that the sizes are fitted to.")] = 512,
+    checks: Annotated[int, typer.Option(help="Fresh ones that judge the result.")] = 2048,
+    scenario: Annotated[str | None, typer.Option(
+        help="One of the config's scenarios; without it the first.")] = None,
+    spread_slope: Annotated[float, typer.Option(
+        help="Relative rise of a spread per unit of enhancement lost.")] = 3.0,
+    tape: Annotated[pathlib.Path | None, typer.Option(help="Your loan tape.")] = None,
+    deal: Annotated[pathlib.Path | None, typer.Option(help="Your deal (TOML).")] = None,
+    out: Annotated[pathlib.Path | None, typer.Option(
+        help="Folder, instead of runs/<name>-structure; never overwritten.")] = None,
+    set_: Annotated[list[str] | None, typer.Option(
+        "--set", metavar="KEY=VALUE", help="Any config value.")] = None,
+    debug: _DEBUG = False,
+):
+    """Class sizes and spreads for the highest equity IRR within each rating's idealised loss rate.
+
+    Examples: clo-gen structure; clo-gen structure my.toml --scenario adverse --paths 1024
+    """
+    options = {"paths": paths, "checks": checks, "scenario": scenario,
+               "spread_slope": spread_slope}
+    _guard(debug, commands.structure, config, _overrides(tape, deal) + list(set_ or []), options,
+           out)
 
 
 def _overrides(tape, deal):

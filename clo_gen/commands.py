@@ -194,6 +194,36 @@ def train(config, level, out, resume, warm_start, overrides):
                  f"clo-gen evaluate {run}")
 
 
+def train_jointly(config, asked, out, resume, run, overrides):
+    _set_up_jax()
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from clo_gen import stage2_job, terminal
+    from clo_gen.io.problems import InputError
+
+    stage, level, warm_start = asked
+    if stage != 2 or level or warm_start is not None:
+        raise InputError("--from belongs to --stage 2, which trains macro and transition together; "
+                         "want --stage 2 without --level and --warm-start")
+    settings, folder = stage2_job.prepare(config, out, resume, overrides, run)
+    columns = (TextColumn("{task.description:<18}"), BarColumn(), TextColumn("{task.fields[at]}"),
+               TimeElapsedColumn())
+    with Progress(*columns, console=Console(), transient=True) as progress:
+        task = progress.add_task("reading", at="", total=settings.fit.epochs)
+        report = stage2_job.stage2_job(
+            settings, folder,
+            on_stage=lambda text: progress.update(task, description=text),
+            on_report=lambda row: progress.update(
+                task, description="training", completed=row["epoch"],
+                at=f"epoch {row['epoch']}, held-out {row['held_out']:.5g}"))
+    terminal.show(stage2_job.as_table(report))
+    for line in (*report.notes, report.verdict,
+                 f"written to {report.folder} (stage2.png, stage2.csv); use it as the run of a "
+                 "config, as configs/learned.toml does"):
+        terminal.say(line)
+
+
 def evaluate(run):
     _set_up_jax()
     from rich.console import Console
@@ -208,3 +238,129 @@ def evaluate(run):
         for line in terminal.evaluation_notes(metrics):
             terminal.say(line)
     terminal.say(f"splits, intervals and notes of every number: {run / 'evaluation.csv'}")
+
+
+def sensitivity(config_path, overrides, scenario, options, out):
+    _set_up_jax()
+    from rich.console import Console
+
+    from clo_gen import terminal, terminal_sensitivity
+    from clo_gen.analysis.settings import Settings
+    from clo_gen.io.config import read_config
+    from clo_gen.sensitivity_job import sensitivity_job
+
+    config, folder = read_config(config_path, overrides)
+    with Console().status("starting") as status:
+        report, written = sensitivity_job(config, folder, scenario, Settings(**options), out,
+                                          on_stage=status.update)
+    for table in terminal_sensitivity.sensitivity_tables(report):
+        terminal.show(table)
+    for line in terminal_sensitivity.sensitivity_notes(report, written):
+        terminal.say(line)
+
+
+def attribute(config_path, other, overrides, scenarios, options, out):
+    _set_up_jax()
+    from rich.console import Console
+
+    from clo_gen import terminal, terminal_sensitivity
+    from clo_gen.analysis.settings import Settings
+    from clo_gen.io.config import read_config
+    from clo_gen.sensitivity_job import attribution_job
+
+    read = [read_config(path, overrides) for path in (config_path, other)[: 1 + bool(other)]]
+    with Console().status("starting") as status:
+        report, written = attribution_job([c for c, _ in read], [f for _, f in read], scenarios,
+                                          Settings(**options), out, on_stage=status.update)
+    terminal.show(terminal_sensitivity.attribution_table(report))
+    for line in terminal_sensitivity.attribution_notes(report, written):
+        terminal.say(line)
+
+
+def correlation(config_path, overrides, options, out):
+    _set_up_jax()
+    from rich.console import Console
+
+    from clo_gen import correlation_job as job
+    from clo_gen import terminal, terminal_correlation
+    from clo_gen.io.config import read_config
+
+    config, folder = read_config(config_path, overrides)
+    with Console().status("starting") as status:
+        options["target"] = job.percentages(options["target"])
+        report, written = job.correlation_job(config, folder, job.Request(**options), out,
+                                              on_stage=status.update)
+    for table in terminal_correlation.tables(report):
+        terminal.show(table)
+    files = "correlation.png, default_correlation.csv"
+    files += ", calibrated.toml" if report.calibration is not None else ""
+    for line in (*report.notes, f"written to {written} ({files})"):
+        terminal.say(line)
+
+
+def reverse_stress(config_path, overrides, options, out):
+    _set_up_jax()
+    from rich.console import Console
+
+    from clo_gen import reverse_stress_job as job
+    from clo_gen import terminal
+    from clo_gen.io.config import read_config
+
+    config, folder = read_config(config_path, overrides)
+    with Console().status("starting") as status:
+        report, written = job.reverse_stress_job(config, folder, job.Request(**options), out,
+                                                 on_stage=status.update)
+    for table in job.tables(report):
+        terminal.show(table)
+    for line in (*report.notes, f"written to {written} (paths.png, years.csv, paths.csv)"):
+        terminal.say(line)
+
+
+def backtest(config_path, out, overrides):
+    _set_up_jax()
+    from rich.console import Console
+
+    from clo_gen import terminal, terminal_backtest
+    from clo_gen.backtest_job import backtest_job
+    from clo_gen.io.backtest_config import read_backtest
+
+    config = read_backtest(config_path, overrides)
+    with Console().status("reading") as status:
+        report, written = backtest_job(config, out, on_step=status.update)
+    for table in terminal_backtest.tables(report):
+        terminal.show(table)
+    for line in terminal_backtest.notes(report, written):
+        terminal.say(line)
+
+
+def calibrate(config_path, out, overrides):
+    _set_up_jax()
+    from rich.console import Console
+
+    from clo_gen import calibrate_job as job
+    from clo_gen import terminal
+
+    settings, folder = job.read_calibration(config_path, overrides)
+    with Console().status("reading") as status:
+        report, written = job.calibrate_job(settings, folder, out, on_stage=status.update)
+    for table in job.tables(report):
+        terminal.show(table)
+    for line in job.lines_of(report, written):
+        terminal.say(line)
+
+
+def structure(config_path, overrides, options, out):
+    _set_up_jax()
+    from rich.console import Console
+
+    from clo_gen import structure_job as job
+    from clo_gen import terminal
+    from clo_gen.io.config import read_config
+
+    config, folder = read_config(config_path, overrides)
+    with Console().status("starting") as status:
+        report, written = job.structure_job(config, folder, job.Request(**options), out,
+                                            on_stage=status.update)
+    terminal.show(job.table(report))
+    for line in (*report.notes, f"written to {written} (classes.csv, structure.png)"):
+        terminal.say(line)

@@ -7,7 +7,7 @@ import numpy as np
 
 from clo_gen.io import checkpoint
 from clo_gen.io.problems import InputError, Problems
-from clo_gen.models import macro_cvae, scenarios, transition
+from clo_gen.models import knobs, macro_cvae, scenarios, transition
 from clo_gen.models.trajectory_records import Trajectory
 from clo_gen.states import RATING
 
@@ -59,6 +59,28 @@ def learned_trajectory(config, folder, series):
         problems.say(f"trajectory reads {name}; want it in macro.series")
     problems.raise_if_any()
     return model, about
+
+
+def with_knobs(config, folder, params, inputs, tape, series):
+    """(params, inputs) under the knobs of a calibration; `config` is the run's [calibration], None
+    for none. Raises InputError for knobs of another kind of model or of other macro series.
+    """
+    if config is None:
+        return params, inputs
+    path = folder / config.run / "calibrated.npz"
+    found, _ = checkpoint.load_record(path)
+    if not isinstance(found, knobs.Knobs):
+        raise InputError(f"{path}: holds {type(found).__name__}; want the calibration of a run")
+    problems = Problems(path)
+    for what, was, now in (("macro.series", found.series, tuple(series)),
+                           ("transitions", found.transitions, knobs.kind_of(params.transition)),
+                           ("macro", found.macro, knobs.kind_of(params.macro))):
+        if was != now:
+            problems.add(what, now, f"what was calibrated: {was}")
+    problems.raise_if_any()
+    lien = np.array([knobs.LIENS.index(name) for name in tape.frame["lien"]])
+    found = jax.tree.map(jax.numpy.asarray, found)
+    return jax.jit(knobs.calibrated)(params, inputs, found, lien)
 
 
 def scenario_draws(model, scenario, history, draws, seed):

@@ -40,6 +40,9 @@ def of_run(config, counts, tape, deal, market, trained):
         "transitions": (_fitted_counts(config, counts) if trained is None
                         else _trained(config, trained, cutoff)),
         **({} if lives is None else {"lives": _lives(config, lives, cutoff)}),
+        **({} if config.calibration is None else {"calibration": {
+            "kind": "real", "source": f"knobs of {config.calibration.run}",
+            "notes": ["calibration.csv there sets every target beside the model"]}}),
         "tape": {
             "kind": made[0] if made else "user",
             "source": tape.source,
@@ -69,8 +72,9 @@ def _trained(config, trained, cutoff):
 
 def _lives(config, about, cutoff):
     late = about["seen"] > cutoff
-    return {"kind": about["kind"], "source": f"trajectories of {config.trajectory.run}, trained until "
-            f"{about['seen']} on {about['source']}",
+    return {"kind": about["kind"],
+            "source": f"trajectories of {config.trajectory.run}, trained until {about['seen']} on "
+                      f"{about['source']}",
             "notes": [*([f"trained AFTER the cut-off {cutoff}"] if late else []),
                       "states are drawn by level 3, payments follow the contract"]}
 

@@ -90,7 +90,7 @@ def choose_folder(config, out):
     return folder
 
 
-def _resolved(config, folder):
+def resolved(config, folder):
     """The config as TOML data with absolute file names."""
 
     def plain(value):
@@ -105,7 +105,7 @@ def _resolved(config, folder):
     if data["transitions"]["events"] != "embedded":
         data["transitions"]["events"] = str((folder / data["transitions"]["events"]).resolve())
     data["scenario_file"] = str((folder / config.scenario_file).resolve())
-    for table in ("macro", "transitions", "trajectory"):
+    for table in ("macro", "transitions", "trajectory", "calibration"):
         if "run" in data.get(table, {}):
             data[table]["run"] = str((folder / data[table]["run"]).resolve())
     for key in ("file", "columns"):
@@ -131,7 +131,7 @@ def write_run(a: Assembly, results, summary, evaluation, config_folder, out):
 
 
 def _write_files(a, results, summary, evaluation, config_folder, draft):
-    (draft / "config.toml").write_text(tomli_w.dumps(_resolved(a.config, config_folder)))
+    (draft / "config.toml").write_text(tomli_w.dumps(resolved(a.config, config_folder)))
     (draft / "summary.json").write_text(json.dumps(summary, indent=2))
     (draft / "evaluation.json").write_text(json.dumps(evaluation, indent=2))
     tranche_table(summary).to_csv(draft / "tranches.csv", index=False)

@@ -54,7 +54,7 @@ def collections_of(a, params, inputs, scenario, key, number, months=MONTHS):
     key = rng.path_key(key, number)
     path = a.setup.macro_sample(params.macro, key, inputs.history, scenario, a.setup.series)
     path = path.replace(values=path.values[:months])
-    shifts = systematic.sample(params.loadings, key, months, a.setup.groups)
+    shifts = systematic.sample(params.loadings, rng.sources(key), months, a.setup.groups)
     index = pipeline.index_paths(path, inputs.curves[: months + 1], a.setup.index_columns)
     plan = jax.tree.map(lambda x: x[:months], inputs.schedule)
     return pipeline.collect(inputs.tape, plan, inputs.deal,

@@ -33,7 +33,7 @@ i, key = a.inputs, jax.random.key(a.config.seed)
 scenario = a.scenarios[list(a.scenarios)[-1]]
 months = i.schedule.opening.shape[0]
 path = a.setup.macro_sample(a.params.macro, key, i.history, scenario, a.setup.series)
-shifts = systematic.sample(a.params.loadings, key, months, a.setup.groups)
+shifts = systematic.sample(a.params.loadings, rng.sources(key), months, a.setup.groups)
 index = pipeline.index_paths(path, i.curves, a.setup.index_columns)
 transitions = pipeline.transitions_of(a.params, path, a.setup)
 

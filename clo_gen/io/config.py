@@ -57,6 +57,8 @@ class TransitionConfig(Record):
     prior_months: Annotated[float, Field(gt=0)] = 12_000.0  # weight of the S&P 1981-2016 prior
     ridge: Annotated[float, Field(ge=0)] = 1.0
     saturation: Annotated[float, Field(gt=0)] = 3.0  # standard deviations of a covariate
+    macro_effect: Annotated[float, Field(ge=0, le=20)] = 1.0  # multiplies the logit's slopes
+    worse_log_odds: Annotated[float, Field(ge=-5, le=5)] = 0.0  # added to the logit's worse moves
     reference: tuple[Month, Month] = ("1981-01", "2016-12")  # years of the prior's averages
     test_from: Month = "2004-01"  # the held-out check fits before and tests from here on
 
@@ -65,6 +67,12 @@ class TrajectoryConfig(Record):
     """Level 3; read in mode "trajectory" only."""
 
     run: str  # the folder that clo-gen train wrote
+
+
+class CalibrationConfig(Record):
+    """What clo-gen calibrate found for this model."""
+
+    run: str  # the folder that it wrote
 
 
 class PrepaymentConfig(Record):
@@ -109,6 +117,7 @@ class RunConfig(Record):
     macro: MacroConfig
     transitions: TransitionConfig = TransitionConfig()
     trajectory: TrajectoryConfig | None = None
+    calibration: CalibrationConfig | None = None
     prepayment: PrepaymentConfig = PrepaymentConfig()
     recovery: RecoveryConfig = RecoveryConfig()
     factors: FactorConfig = FactorConfig()
@@ -183,6 +192,9 @@ def _check(config, problems):
         if learned != (getattr(config, table).run is not None):
             problems.say(f"{table}.run: " + ("missing; want the folder of a training run"
                                              if learned else "only a learned model has one"))
+    t = config.transitions
+    if t.model != "logit" and (t.macro_effect, t.worse_log_odds) != (1.0, 0.0):
+        problems.say("transitions: macro_effect and worse_log_odds are read by model = \"logit\"")
     if config.mode == "trajectory" and config.trajectory is None:
         problems.say("trajectory.run: missing; want the folder of a training run")
     bases = {c.removesuffix("_change_12m") for c in config.transitions.covariates}

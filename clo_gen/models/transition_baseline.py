@@ -144,6 +144,16 @@ def recentre(params, z):
     return params.replace(intercept=-jnp.log(jnp.mean(jnp.exp(effect), axis=0)))
 
 
+def with_macro_effect(params, multiplier, log_odds, z):
+    """`params` whose slopes are `multiplier` [] times as steep, recentred over `z` [T, Z], and
+    whose odds of worse moves and of default are then exp(`log_odds` []) times as high.
+
+    Recentring keeps the mean odds over `z`; elsewhere the mean moves, and `log_odds` can hold it.
+    """
+    steep = recentre(params.replace(slope=multiplier * params.slope), z)
+    return steep.replace(intercept=steep.intercept + log_odds * jnp.asarray([0.0, 1.0, 1.0]))
+
+
 def predict_at(params, z):
     """Monthly matrices [T, S, S] given covariates `z` [T, Z], without prepayment."""
     logs, positive = _log_matrix(params, z)

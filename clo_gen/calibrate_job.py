@@ -1,0 +1,210 @@
+"""`clo-gen calibrate`: stage 3. Named parameters of a run's model, or of auto loans, fitted to
+historical figures; before, after, target and interval of each.
+
+Reference: methodology, Training Strategy, Stage 3: Calibration.
+"""
+
+import csv
+import dataclasses
+import json
+import pathlib
+import shutil
+import time
+from typing import Annotated
+
+import tomli_w
+from pydantic import Field
+
+from clo_gen import terminal
+from clo_gen.assemble import assemble
+from clo_gen.io import checkpoint
+from clo_gen.io.config import read_config, set_value
+from clo_gen.io.problems import InputError
+from clo_gen.io.tables import config_path
+from clo_gen.io.toml import Record, load_toml, parse
+from clo_gen.plot_calibration import write_calibration
+from clo_gen.run import choose_folder
+from clo_gen.train import calibration_auto, calibration_corporate
+from clo_gen.train.calibration import Calibration
+from clo_gen.train.calibration_auto import AutoTargets, HeldOut
+from clo_gen.train.calibration_targets import CorporateTargets, evidence_of
+
+
+class CalibrationSettings(Record):
+    """A calibration config: a name, and the table of what is calibrated."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    corporate: CorporateTargets | None = None
+    auto: AutoTargets | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class CalibrationReport:
+    """What a calibration left behind."""
+
+    calibration: Calibration
+    held_out: tuple[HeldOut, ...]  # auto: every trust left out once
+    extra: tuple[Calibration, ...]  # auto: the severity
+    model: object  # Knobs or LoanHazards
+    data: dict  # part -> {kind, source, notes}
+    seconds: float
+
+    @property
+    def comparisons(self):
+        return self.calibration.comparisons + tuple(c for e in self.extra for c in e.comparisons)
+
+
+def read_calibration(path=None, overrides=()):
+    """(CalibrationSettings, folder) of a TOML file; without `path` the shipped one.
+
+    Raises InputError with every problem.
+    """
+    path = pathlib.Path(config_path("calibrate.toml") if path is None else path)
+    data = load_toml(path)
+    for assignment in overrides:
+        set_value(data, assignment)
+    source = f"{path} with {', '.join(overrides)}" if overrides else path
+    config = parse(data, CalibrationSettings, source)
+    if (config.corporate is None) == (config.auto is None):
+        raise InputError(f"{source}: want either a table [corporate] or a table [auto]")
+    return config, path.parent
+
+
+def calibrate_job(config: CalibrationSettings, folder, out=None, *, on_stage=lambda text: None):
+    """(CalibrationReport, folder written) of a config; `folder` is where its file names start.
+
+    Raises InputError for bad input, before anything is written.
+    """
+    out = choose_folder(config, out)
+    work = _corporate if config.corporate is not None else _auto
+    report = work(config, pathlib.Path(folder), on_stage)
+    on_stage("writing")
+    draft = out.with_name(out.name + ".partial")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        _write(report, config, pathlib.Path(folder), draft)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    if out.exists():
+        out.rmdir()
+    draft.rename(out)
+    return report, out
+
+
+def _corporate(config, folder, on_stage):
+    start = time.perf_counter()
+    on_stage("reading and fitting the run's model")
+    a = assemble(*read_config(folder / config.corporate.run))
+    if a.config.calibration is not None:
+        raise InputError(f"{config.corporate.run}: is calibrated already; want a run without "
+                         "[calibration]")
+    evidence = evidence_of(config.corporate, a, folder)
+    on_stage("calibrating")
+    done, knobs = calibration_corporate.calibrate(a, evidence)
+    return CalibrationReport(done, (), (), knobs, a.provenance, time.perf_counter() - start)
+
+
+def _auto(config, folder, on_stage):
+    start = time.perf_counter()
+    r = calibration_auto.calibrate(config.auto, folder, on_stage=on_stage)
+    notes = [f"months up to {config.auto.until}",
+             "default is three months in a row without a payment",
+             *([] if r.severity_fit else ["no severities: losses are defaulted balances"])]
+    data = {"loans": {"kind": "user", "source": config.auto.loans, "notes": notes}}
+    extra = () if r.severity_fit is None else (r.severity_fit,)
+    return CalibrationReport(r.calibration, r.held_out, extra, r.hazards, data,
+                             time.perf_counter() - start)
+
+
+def _absolute(config, folder):
+    """The config as TOML data with absolute file names."""
+    data = config.model_dump(exclude_none=True)
+    for table, keys in (("corporate", ("run", "default_counts", "severities")),
+                        ("auto", ("loans", "severities"))):
+        for key in set(keys) & set(data.get(table, ())):
+            data[table][key] = str((folder / data[table][key]).resolve())
+    return data
+
+
+def _write(report, config, folder, draft):
+    (draft / "config.toml").write_text(tomli_w.dumps(_absolute(config, folder)))
+    (draft / "calibration.json").write_text(json.dumps(as_json(report), indent=2))
+    parameters = report.calibration.parameters + tuple(
+        p for e in report.extra for p in e.parameters)
+    _table(draft / "calibration.csv", report.comparisons)
+    _table(draft / "parameters.csv", parameters)
+    if report.held_out:
+        _table(draft / "held_out.csv", report.held_out, leave_out="fit")
+    write_calibration(report.comparisons, draft / "calibration.png")
+    checkpoint.save_record(draft / "calibrated.npz", report.model, {"data": report.data})
+
+
+def _table(path, records, leave_out=""):
+    names = [f.name for f in dataclasses.fields(records[0]) if f.name != leave_out]
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows([getattr(r, name) for name in names] for r in records)
+
+
+def as_json(report: CalibrationReport):
+    """The content of calibration.json."""
+    def plain(calibration):
+        return {"converged": calibration.converged, "rank": calibration.rank,
+                "condition": calibration.condition, "notes": list(calibration.notes),
+                "parameters": [dataclasses.asdict(p) for p in calibration.parameters],
+                "targets": [dataclasses.asdict(c) for c in calibration.comparisons]}
+
+    held_out = [dataclasses.asdict(dataclasses.replace(h, fit=None)) | {"fit": plain(h.fit)}
+                for h in report.held_out]
+    return plain(report.calibration) | {
+        "severity": [plain(e) for e in report.extra], "held_out": held_out,
+        "data": report.data, "seconds": report.seconds}
+
+
+def summary_rows(comparisons):
+    """(group, fitted, targets, inside before, inside after) of every group of targets."""
+    groups = {}
+    for row in comparisons:
+        groups.setdefault(row.group, []).append(row)
+    return [(name, rows[0].fitted, len(rows), sum(r.inside_before for r in rows),
+             sum(r.inside for r in rows)) for name, rows in groups.items()]
+
+
+def tables(report: CalibrationReport):
+    """Short tables: targets met by group, and every trust left out."""
+    table = terminal.new_table("stage 3: model inside the targets' 95 % intervals",
+                               ["target", "", "targets", "before", "after"])
+    for name, fitted, count, before, after in summary_rows(report.comparisons):
+        table.add_row(name, "fitted" if fitted else "checked", str(count), str(before), str(after))
+    yield table
+    if report.held_out:
+        table = terminal.new_table("expected loss of each trust, calibrated on the others",
+                                   ["left out", "loans", "realised", "95 % interval", "before",
+                                    "after", "after / realised"])
+        for h in report.held_out:
+            table.add_row(h.trust, f"{h.loans:,}", f"{h.loss:.2%}", f"{h.low:.2%} - {h.high:.2%}",
+                          f"{h.before:.2%}", f"{h.after:.2%}",
+                          f"{h.ratio:.3f}" + ("" if h.within else " MISSED"))
+        yield table
+
+
+def lines_of(report: CalibrationReport, written):
+    """What to know below the table of a calibration."""
+    c = report.calibration
+    loose = [p.name for p in c.parameters if not p.identified]
+    yield (f"{len(c.parameters)} parameters, rank {c.rank}, condition {c.condition:,.0f}"
+           + ("" if c.converged else "; NOT CONVERGED"))
+    if loose:
+        yield (f"{len(loose)} of them rest on their prior: {', '.join(loose[:6])}"
+               + (f" and {len(loose) - 6} more" if len(loose) > 6 else ""))
+    for row in report.comparisons:
+        if not row.inside:
+            yield (f"outside{'' if row.fitted else ' (not fitted)'}: {row.group}, {row.name}: "
+                   f"{row.after:.4f}, want {row.low:.4f} to {row.high:.4f}")
+    yield from c.notes
+    yield from (f"{name}: {part['kind']} - {part['source']}"
+                for name, part in report.data.items())
+    yield f"{report.seconds:.0f} s; written to {written} (open calibration.png)"
