@@ -1,0 +1,220 @@
+"""`clo-gen sensitivity` and `clo-gen attribute`: tables, pictures and a folder for each."""
+
+import contextlib
+import dataclasses
+import json
+import shutil
+import time
+
+import numpy as np
+import pandas as pd
+
+from clo_gen import plot_sensitivity
+from clo_gen.analysis import attribution, bumps, factors, mixing, sensitivity
+from clo_gen.analysis.contributions import loan_table
+from clo_gen.analysis.settings import Settings, case_of, headlines, judge
+from clo_gen.assemble import Assembly, assemble
+from clo_gen.io.problems import InputError
+from clo_gen.run import choose_folder
+
+
+@contextlib.contextmanager
+def _folder(config, suffix, out):
+    """A draft folder that becomes the run folder when all went well."""
+    out = choose_folder(config.model_copy(update={"name": f"{config.name}-{suffix}"}), out)
+    draft = out.with_name(out.name + ".partial")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        yield out, draft
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    if out.exists():
+        out.rmdir()
+    draft.rename(out)
+
+
+@dataclasses.dataclass(frozen=True)
+class SensitivityReport:
+    """What a sensitivity analysis found; the outcomes O are bumps.outcome_names."""
+
+    outcomes: tuple[str, ...]
+    headlines: tuple[str, ...]
+    base: np.ndarray  # [O]
+    factors: tuple  # F of sensitivity.Factor
+    effects: np.ndarray  # [F, O] of the stated bumps, to first order
+    errors: np.ndarray  # [F, O] Monte Carlo standard errors
+    checks: dict  # {headline: rows of its largest bars, first order beside revalued}
+    contributions: pd.DataFrame  # a row a loan
+    about: dict  # scenario, paths, temperature, provenance, seconds
+
+
+def sensitivities(a: Assembly, scenario, settings: Settings, *, on_stage=lambda text: None):
+    """SensitivityReport of an assembly under one scenario."""
+    judge(settings, (scenario,), (a.scenarios,))
+    sizes = factors.judge_sizes(settings.sizes)
+    start = time.perf_counter()
+    base, case = bumps.no_bumps(a.inputs, a.setup), case_of(a, a.scenarios[scenario], settings)
+    bars = factors.factors_of(base, _names(a), a.inputs.tape.balance, sizes, settings.obligors)
+    model = sensitivity.model_of_bumps(bumps.bumped(a.setup), settings.paths, settings.whole_block)
+    on_stage("compiling; then slopes")
+    found = sensitivity.value_and_slope(
+        model, base, case, on_block=lambda done: on_stage(f"slopes, {done} of {model.paths} paths"))
+    outcomes, shown = bumps.outcome_names(a.deal.classes), headlines(a.deal.classes)
+    effects = sensitivity.effects(bars, found)
+    largest = {name: sensitivity.largest(effects[:, outcomes.index(name)], bars, settings.bars)
+               for name in shown}
+    wanted = sorted({n for rows in largest.values() for n in rows})
+    revalued = sensitivity.revalue(model, base, case, [bars[n] for n in wanted],
+                                   on_done=lambda n: on_stage(f"revaluing {n} of {len(wanted)}"))
+    checks = {name: [_check(bars[n], effects[n], revalued[bars[n].name], outcomes.index(name))
+                     for n in largest[name]] for name in shown}
+    on_stage("contributions of the loans")
+    by_loan = loan_table(a, scenario)
+    about = {"scenario": scenario, "paths": model.paths, "temperature": float(case.temperature),
+             "mode": "expected", "contributions": by_loan.attrs, "seed": a.config.seed,
+             "seconds": time.perf_counter() - start, "data": a.provenance}
+    return SensitivityReport(outcomes, shown, found.mean, bars, effects,
+                             sensitivity.effect_errors(bars, found), checks, by_loan, about)
+
+
+def _names(a):
+    return factors.Names(ratings=a.setup.space.live, series=a.setup.series,
+                         classes=a.deal.classes, tests=a.deal.tests, fees=a.deal.fees,
+                         obligors=tuple(a.tape.frame["obligor_id"].astype(str)))
+
+
+def _check(factor, effects, revalued, o):
+    def off(x):
+        return abs(effects[o] - x) / max(abs(x), 1e-12)
+
+    central, small = revalued.central[o], revalued.small[o]
+    return {"factor": factor.name, "bump": factor.bump, "first_order": effects[o],
+            "revalued_central": central, "revalued_up": revalued.up[o],
+            "revalued_down": revalued.down[o], "revalued_small": small,
+            "revalued_up_hard": revalued.hard[o], "difference": off(central),
+            "difference_small": off(small)}
+
+
+def sensitivity_job(config, folder, scenario=None, settings=None, out=None, *,
+                    on_stage=lambda text: None):
+    """(SensitivityReport, folder written) of a run config; `scenario` None: its first one."""
+    settings = settings or Settings()
+    factors.judge_sizes(settings.sizes)
+    with _folder(config, "sensitivity", out) as (written, draft):
+        on_stage("reading and fitting")
+        a = assemble(config, folder)
+        report = sensitivities(a, scenario or config.scenarios[0], settings, on_stage=on_stage)
+        on_stage("writing")
+        _long_table(report).to_csv(draft / "sensitivities.csv", index=False)
+        pd.DataFrame([{"outcome": name} | row for name, rows in report.checks.items()
+                      for row in rows]).to_csv(draft / "check.csv", index=False)
+        report.contributions.to_csv(draft / "contributions.csv", index=False)
+        base = dict(zip(report.outcomes, map(_number, report.base), strict=True))
+        (draft / "summary.json").write_text(json.dumps(report.about | {"base": base}, indent=2))
+        plot_sensitivity.write_tornados(
+            draft / "tornado.png", f"{a.deal.terms.name}, {report.about['scenario']}: "
+            "effects of stated bumps", [_panel(name, rows) for name, rows in report.checks.items()])
+    return report, written
+
+
+def _number(x):
+    return float(x) if np.isfinite(x) else None
+
+
+def _panel(name, rows):
+    return (name, [f"{r['factor']} {r['bump']}" for r in rows], [r["first_order"] for r in rows],
+            [(r["revalued_up"], r["revalued_down"]) for r in rows])
+
+
+def _long_table(report):
+    shape, bars = report.effects.shape, report.factors
+
+    def column(of):
+        return np.repeat([of(f) for f in bars], shape[1])
+
+    return pd.DataFrame({
+        "input": column(lambda f: f.field), "factor": column(lambda f: f.name),
+        "bump": column(lambda f: f.bump), "size": column(lambda f: f.size),
+        "outcome": np.tile(report.outcomes, shape[0]), "effect": report.effects.ravel(),
+        "std_error": report.errors.ravel()})
+
+
+@dataclasses.dataclass(frozen=True)
+class AttributionReport:
+    """What a difference is made of."""
+
+    outcomes: tuple[str, ...]
+    headlines: tuple[str, ...]
+    found: attribution.Attribution
+    hard_total: np.ndarray | None  # [O] of the difference with hard tests, where worked out
+    about: dict
+
+
+def attribution_job(configs, folders, scenarios, settings=None, out=None, *,
+                    on_stage=lambda text: None):
+    """(AttributionReport, folder written) of the difference between two scenarios of one config,
+    or between two configs (a list of two), each under its own scenario (None: its first)."""
+    settings = settings or Settings()
+    named = [s or c.scenarios[0] for s, c in zip(
+        scenarios, configs if len(configs) == 2 else configs * 2, strict=True)]
+    if len(configs) == 1 and named[0] == named[1]:
+        raise InputError(f"scenario: {named[0]} twice; want two scenarios, or a second config")
+    with _folder(configs[0], "attribution", out) as (written, draft):
+        on_stage("reading and fitting")
+        sides = [assemble(c, f) for c, f in zip(configs, folders, strict=True)]
+        report = attribute(sides[0], sides[-1], named, settings, on_stage=on_stage)
+        on_stage("writing")
+        _write_attribution(report, draft)
+    return report, written
+
+
+def attribute(start: Assembly, end: Assembly, scenarios, settings: Settings, *,
+              on_stage=lambda text: None):
+    """AttributionReport from `start` to `end` (the same assembly: between two scenarios)."""
+    judge(settings, scenarios, (start.scenarios, end.scenarios))
+    began, block = time.perf_counter(), settings.whole_block
+    hard, on_stage_of = None, lambda what: lambda done, of: on_stage(f"{what} {done} of {of}")
+    on_stage("compiling")
+    if start is end:
+        case = case_of(start, tuple(start.scenarios[name] for name in scenarios), settings)
+        found, hard = attribution.between_scenarios(case, start.setup, settings.paths, block,
+                                                    on_node=on_stage_of("slopes at point"))
+    else:
+        case = case_of(start, None, settings)
+        found = mixing.between_assemblies(start, end, scenarios, case, settings.paths, block,
+                                          on_value=on_stage_of("mixture"))
+    classes = start.deal.classes
+    about = {
+        "method": found.method, "scenarios": list(scenarios),
+        "paths": -(-settings.paths // block) * block, "temperature": float(case.temperature),
+        "residual": found.worst, "evaluations": found.evaluations,
+        "between": [_label(a, name) for a, name in zip((start, end), scenarios, strict=True)],
+        "seconds": time.perf_counter() - began, "data": [start.provenance, end.provenance]}
+    return AttributionReport(bumps.outcome_names(classes), headlines(classes), found, hard, about)
+
+
+def _label(a: Assembly, scenario):
+    return f"{a.config.name}, {scenario}, {a.deal.terms.name} {a.deal.terms.closing}"
+
+
+def _write_attribution(report, draft):
+    found, rows = report.found, []
+    for o, outcome in enumerate(report.outcomes):
+        common = {"outcome": outcome, "start": found.start[o], "end": found.end[o],
+                  "total": found.total[o], "residual": found.residual[o]}
+        rows += [common | {"factor": name, "share": share[o]}
+                 for name, share in found.shares.items()]
+    pd.DataFrame(rows).to_csv(draft / "attribution.csv", index=False)
+    if found.detail is not None:
+        o, q, m = np.indices(found.detail.shape).reshape(3, -1)
+        pd.DataFrame({"outcome": np.array(report.outcomes)[o], "quarter": q + 1,
+                      "factor": np.array(list(found.shares))[m],
+                      "share": found.detail.ravel()}).to_csv(draft / "by_quarter.csv", index=False)
+    (draft / "summary.json").write_text(json.dumps(report.about, indent=2))
+    panels = [(name, found.start[o], found.end[o], list(found.shares),
+               [share[o] for share in found.shares.values()])
+              for name in report.headlines for o in [report.outcomes.index(name)]]
+    plot_sensitivity.write_attributions(draft / "attribution.png", " to ".join(
+        report.about["between"]), panels)

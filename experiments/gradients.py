@@ -1,0 +1,88 @@
+"""How far off, how noisy and how dear is each estimator of a gradient?
+
+    python experiments/gradients.py [configs/smoke.toml] [--paths 4096] [--json FILE]
+
+The derivative of the pool's expected loss and of a class's mean price with respect to three
+numbers: the log-odds of worse moves, recovery, and prepayment (the quickstart's deal, adverse
+scenario). For the pool `expected` is exact; `scored` must agree with it within 3 standard errors
+and `relaxed` shows its bias by temperature. For a class only `scored` is unbiased: what the others
+are off by is the price of leaving out single-loan risk. Then VaR 99 and CVaR 99 of the pool.
+About 4 minutes on 2 cores, two thirds of it compiling. Expected figures: docs/gradients.md.
+"""
+
+import argparse
+import functools
+import json
+import time
+
+import jax
+
+jax.config.update("jax_enable_x64", True)
+
+import jax.numpy as jnp  # noqa: E402
+
+from clo_gen import gradients, pipeline, rng  # noqa: E402
+from clo_gen.assemble import assemble  # noqa: E402
+from clo_gen.io.config import read_config  # noqa: E402
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("config", nargs="?")
+parser.add_argument("--paths", type=int, default=4096)
+parser.add_argument("--class", dest="name", default="E")
+parser.add_argument("--json")
+options = parser.parse_args()
+
+a = assemble(*read_config(options.config))
+scenario = a.scenarios[a.config.scenarios[min(1, len(a.scenarios) - 1)]]
+number = a.deal.classes.index(options.name)
+key = jax.random.key(a.config.seed)
+start = {"worse moves": jnp.zeros(()), "recovery": jnp.zeros(()), "prepayment": jnp.zeros(())}
+
+
+def outcome(args, i, *, setup, what):
+    """(pool loss or class price of path i, its log-probability) after moving the three numbers."""
+    tape = a.inputs.tape
+    tape = tape.replace(loan_effect=tape.loan_effect + args["worse moves"],
+                        recovery_rate=tape.recovery_rate + args["recovery"])
+    slower = a.params.prepayment.replace(cpr=a.params.prepayment.cpr + args["prepayment"])
+    got = pipeline.simulate(a.params.replace(prepayment=slower), a.inputs.replace(tape=tape),
+                            scenario, rng.path_key(key, i), 0.01, setup=setup)
+    return (got.loss if what == "pool" else got.tranches.price[number]), got.log_prob
+
+
+def measured(setup, what, paths, statistic=gradients.mean):
+    """(Gradient, seconds to compile, seconds to run)."""
+    one = functools.partial(outcome, setup=setup, what=what)
+    run = jax.jit(lambda args, n: gradients.gradient(one, args, n, statistic, block=64))
+    began = time.perf_counter()
+    compiled = run.lower(start, jnp.arange(paths)).compile()
+    ready = time.perf_counter()
+    found = jax.block_until_ready(compiled(start, jnp.arange(paths)))
+    return found, ready - began, time.perf_counter() - ready
+
+
+rows, few = [], min(options.paths, 512)
+estimators = [("expected", gradients.expected(a.setup), few),
+              ("scored", gradients.scored(a.setup), options.paths)]
+estimators += [(f"relaxed {t:g}", gradients.relaxed(a.setup, t), few) for t in (0.1, 0.5, 2.0)]
+estimators += [("straight 0.5", gradients.relaxed(a.setup, 0.5, straight_through=True), few)]
+for what in ("pool", f"class {options.name}"):
+    print(f"\n{'mean loss of the pool' if what == 'pool' else 'mean price of ' + what}: "
+          "derivative +- standard error")
+    print(f"{'':<14}" + "".join(f"{name:>22}" for name in start) + f"{'paths':>8}{'seconds':>9}")
+    for name, setup, paths in estimators:
+        found, compile_s, run_s = measured(setup, what, paths)
+        row = {"of": what, "estimator": name, "paths": paths, "compile_s": compile_s,
+               "run_s": run_s, "gradient": {k: float(v) for k, v in found.gradient.items()},
+               "error": {k: float(v) for k, v in found.error.items()}}
+        rows.append(row)
+        print(f"{name:<14}" + "".join(f"{row['gradient'][k]:>13.4f} +-{row['error'][k]:.4f}"
+                                      for k in start) + f"{paths:>8}{run_s:>9.2f}", flush=True)
+print("\npool, expected: derivative of VaR 99 and CVaR 99")
+for name, statistic in (("VaR 99", gradients.var), ("CVaR 99", gradients.cvar)):
+    found, *_ = measured(gradients.expected(a.setup), "pool", few,
+                         functools.partial(statistic, level=0.99))
+    print(f"{name:<14}" + "".join(f"{float(v):>22.4f}" for v in found.gradient.values()))
+if options.json:
+    with open(options.json, "w") as file:
+        json.dump(rows, file, indent=1)
