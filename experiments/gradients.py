@@ -82,7 +82,7 @@ print("\npool, expected: derivative of VaR 99 and CVaR 99")
 for name, statistic in (("VaR 99", gradients.var), ("CVaR 99", gradients.cvar)):
     found, *_ = measured(gradients.expected(a.setup), "pool", few,
                          functools.partial(statistic, level=0.99))
-    print(f"{name:<14}" + "".join(f"{float(v):>22.4f}" for v in found.gradient.values()))
+    print(f"{name:<14}" + "".join(f"{float(found.gradient[k]):>22.4f}" for k in start))
 if options.json:
     with open(options.json, "w") as file:
         json.dump(rows, file, indent=1)
