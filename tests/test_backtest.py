@@ -302,7 +302,7 @@ def test_command_on_the_embedded_histories(tmp_path):
             "loans.csv", "fits.csv", "correlation.csv"} <= names
     kept = json.loads((out / "backtest.json").read_text())
     assert kept["data"]["ratings"]["kind"] == "real"
-    rows = list(csv.DictReader((out / "periods.csv").open()))
+    rows = list(csv.DictReader((out / "periods.csv").read_text().splitlines()))
     assert len(rows) == 10 and rows[0]["period"] == "2001-01"
     assert all(float(r["pit_low"]) <= float(r["pit_high"]) for r in rows)
     assert invoke("--out", out).exit_code == 2

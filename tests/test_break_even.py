@@ -11,7 +11,7 @@ from clo_gen.break_even import compile_batch, flat_vectors, under_vectors
 
 @pytest.mark.slow
 def test_first_loss_cdr_is_where_losses_start(small):
-    a = small(FULL)
+    a = small()
     found = jax.device_get(compile_batch(a.setup)(
         a.inputs, jnp.asarray([0.2, 0.2]), jnp.asarray([0.45, 0.65])))
     assert found.converged.all()

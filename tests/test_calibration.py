@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
+from test_experiments import run_notebook
 from typer.testing import CliRunner
 
 from clo_gen.calibrate_job import calibrate_job, read_calibration, summary_rows
@@ -299,13 +300,21 @@ def test_targets_are_the_published_figures(assembly):
 def embedded(tmp_path_factory):
     """The shipped calibration, on embedded data, written by the job."""
     settings, folder = read_calibration()
-    report, out = calibrate_job(settings, folder, tmp_path_factory.mktemp("run") / "stage3")
-    return report, out
+    fit, kept = calibration_corporate.calibrate, []
+
+    def keeping(a, evidence):
+        kept.append(fit(a, evidence))
+        return kept[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calibration_corporate, "calibrate", keeping)
+        report, out = calibrate_job(settings, folder, tmp_path_factory.mktemp("run") / "stage3")
+    return report, out, kept[-1]
 
 
 @pytest.mark.slow
 def test_every_calibrated_rate_is_inside_its_interval(embedded):
-    report, out = embedded
+    report, out, _ = embedded
     rates = [c for c in report.comparisons if c.fitted and "rate" in c.group]
     assert len(rates) > 40 and all(c.inside for c in rates)
     assert not all(c.inside_before for c in rates)
@@ -320,7 +329,7 @@ def test_every_calibrated_rate_is_inside_its_interval(embedded):
 def test_a_run_uses_a_calibration(embedded):
     from conftest import small_assembly
 
-    report, out = embedded
+    report, out, _ = embedded
     plain, a = small_assembly(), small_assembly(f"calibration.run='{out}'")
     zero = named.neutral(RATING.live, plain.setup.series, plain.params)
     assert jax.tree.structure(zero) == jax.tree.structure(report.model)
@@ -524,12 +533,9 @@ def test_experiment_runs(lives_file, tmp_path):
 
 
 @pytest.mark.slow
-def test_notebook_runs():
-    cells = json.loads((ROOT / "notebooks" / "calibration.ipynb").read_text())["cells"]
-    assert all(not cell.get("outputs") for cell in cells)
-    names = {}
-    for cell in cells:
-        if cell["cell_type"] == "code":
-            exec("".join(cell["source"]), names)
+def test_notebook_runs(embedded, monkeypatch):
+    """Its fit is the shipped one, on the same evidence, and is not run again."""
+    monkeypatch.setattr(calibration_corporate, "calibrate", lambda a, evidence: embedded[-1])
+    names = run_notebook("calibration")
     assert names["table"].inside[names["table"].fitted].all()
     np.testing.assert_allclose(names["year"]["after"].sum(1), 1.0, atol=1e-9)

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import json
-import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -466,16 +465,3 @@ def test_command_writes_shares_pairs_and_a_config_that_runs(tmp_path):
         np.testing.assert_allclose(x, y, rtol=1e-9, atol=1e-12)
     again = invoke("--out", out)
     assert again.exit_code == 2 and "never overwritten" in again.output
-
-
-@pytest.mark.slow
-def test_notebook_runs():
-    path = pathlib.Path(__file__).parent.parent / "notebooks" / "correlation.ipynb"
-    cells = json.loads(path.read_text())["cells"]
-    assert all(not cell.get("outputs") for cell in cells)
-    names = {}
-    for cell in cells:
-        if cell["cell_type"] == "code":
-            exec("".join(cell["source"]), names)
-    assert names["shares"].share.sum() == pytest.approx(1.0)
-    assert len(names["pairs"]) == 6

@@ -36,15 +36,61 @@ def test_bench_prints_one_json_line_a_case():
     assert rows[0]["per_s"] > 0
 
 
-@pytest.mark.slow
-def test_notebook_runs(capsys):
-    cells = json.loads((ROOT / "notebooks" / "quickstart.ipynb").read_text())["cells"]
+def run_notebook(name, *smaller):
+    """Names left by a notebook's cells, run with `smaller` = (text, what stands in its place)."""
+    cells = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text())["cells"]
     assert all(not cell.get("outputs") for cell in cells)
-    names = {}
-    for cell in cells:
-        if cell["cell_type"] == "code":
-            exec("".join(cell["source"]), names)
-    assert names["gradient"].shape == (60,)
+    code, names = ["".join(c["source"]) for c in cells if c["cell_type"] == "code"], {}
+    for text, instead in smaller:
+        assert any(text in cell for cell in code), text
+        code = [cell.replace(text, instead) for cell in code]
+    for cell in code:
+        exec(cell, names)
+    return names
+
+
+@pytest.mark.slow
+def test_notebook_quickstart():
+    assert run_notebook("quickstart")["gradient"].shape == (60,)
+
+
+@pytest.mark.slow
+def test_notebook_sensitivity():
+    names = run_notebook("sensitivity", ("obligors=40", "obligors=8"), ("paths=200", "paths=32"),
+                         ("paths=16", "paths=4"))
+    assert abs(names["table"]["share of CVaR"].sum() - 1.0) < 1e-9
+
+
+@pytest.mark.slow
+def test_notebook_reverse_stress():
+    names = run_notebook("reverse_stress", ("obligors=40", "obligors=24"),
+                         ("answers=2", "answers=1"), ("draws=256", "draws=64"))
+    assert all(row["reached"] for row in names["found"].rows)
+
+
+@pytest.mark.slow
+def test_notebook_structuring():
+    names = run_notebook("structuring", ("paths=256, checks=512", "paths=128, checks=128"))
+    assert len(names["found"].rows) == 3
+
+
+@pytest.mark.slow
+def test_notebook_correlation():
+    names = run_notebook("correlation")
+    assert names["shares"].share.sum() == pytest.approx(1.0) and len(names["pairs"]) == 6
+
+
+@pytest.mark.slow
+def test_notebook_backtest():
+    assert run_notebook("backtest")["ranked"].auc > 0.5
+
+
+@pytest.mark.slow
+def test_experiment_sensitivity():
+    out = python(ROOT / "experiments" / "sensitivity.py", "--paths", "2", "--bars", "2", "--set",
+                 f"deal='{ROOT / 'configs' / 'deals' / 'static_amortising.toml'}'", "--set",
+                 "tape.synthetic.obligors=6", "--set", "paths=8")
+    assert "pool loss" in out and "residual" in out
 
 
 @pytest.mark.parametrize("name", ["quickstart", "smoke", "baa"])

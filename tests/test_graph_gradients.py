@@ -15,7 +15,7 @@ import pytest
 from conftest import small_assembly
 from jax.flatten_util import ravel_pytree
 
-from clo_gen import gradients, pipeline, rng
+from clo_gen import pipeline, rng
 from clo_gen.models import macro_cvae, transition
 from clo_gen.models.transition import Cohorts, Scaling, Transformer, TransitionConfig
 from clo_gen.records import MacroPath
@@ -144,23 +144,3 @@ def test_every_group_agrees_with_central_differences(group):
     print(f"{group}: worst relative error {error[smooth].max():.1e}, {smooth.sum()} of {len(rows)}")
     assert smooth.mean() > 0.8
     assert error[smooth].max() < 1e-4
-
-
-@pytest.mark.slow
-def test_blocks_of_paths_give_the_gradient_of_the_whole():
-    """gradients.gradient, block by block, is jax.grad of the mean over all paths."""
-    a = small_assembly("mode=expected")
-
-    def one(args, i):
-        params, inputs = args
-        got = pipeline.simulate(params, inputs, a.scenarios["adverse"],
-                                rng.path_key(jax.random.key(3), i), 0.02, setup=a.setup)
-        return got.loss, got.log_prob
-
-    args, numbers = (a.params, a.inputs), jnp.arange(6)
-    parts = jax.jit(lambda args, n: gradients.gradient(one, args, n, block=2))(args, numbers)
-    whole = jax.jit(jax.grad(lambda args, n: jax.vmap(one, (None, 0))(args, n)[0].mean(),
-                             allow_int=True))(args, numbers)
-    for name in ("recovery_rate", "balance", "spread"):
-        np.testing.assert_allclose(getattr(parts.gradient[1].tape, name),
-                                   getattr(whole[1].tape, name), rtol=1e-9, atol=1e-14)

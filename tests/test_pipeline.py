@@ -90,41 +90,6 @@ def test_reading_rates_at_the_cutoff_and_a_forward_curve():
     assert pipeline.index_now(a.inputs.history, a.inputs.curves, a.setup.index_columns)[0] == 0.03
 
 
-@pytest.mark.slow
-def test_gradient_of_a_class_price_is_exact_in_expected_mode():
-    """d(price of E) by reverse mode against central differences, common random numbers."""
-    a = small_assembly("mode=expected")
-
-    @jax.jit
-    def price(loadings, deal, recovery):
-        params = a.params.replace(loadings=loadings)
-        inputs = a.inputs.replace(deal=deal, tape=a.inputs.tape.replace(recovery_rate=recovery))
-        got = pipeline.simulate(params, inputs, a.scenarios["adverse"], jax.random.key(1), 0.05,
-                                setup=a.setup)
-        return got.tranches.price[7]
-
-    args = (a.params.loadings, a.inputs.deal, a.inputs.tape.recovery_rate)
-    grads = jax.grad(price, (0, 1, 2))(*args)
-    assert all(np.isfinite(x).all() for x in jax.tree.leaves(grads))
-
-    def difference(bump):
-        up = price(*jax.tree.map(lambda x, b: x + b, args, bump))
-        down = price(*jax.tree.map(lambda x, b: x - b, args, bump))
-        return (up - down) / 2e-6
-
-    nothing = jax.tree.map(jnp.zeros_like, args)
-    checks = [
-        (grads[0].cohort, (nothing[0].replace(cohort=jnp.asarray(1e-6)), *nothing[1:])),
-        (grads[1].trigger[6], (nothing[0], nothing[1].replace(
-            trigger=nothing[1].trigger.at[6].set(1e-6)), nothing[2])),
-        (grads[1].spread[0], (nothing[0], nothing[1].replace(
-            spread=nothing[1].spread.at[0].set(1e-6)), nothing[2])),
-        (grads[2][3], (*nothing[:2], nothing[2].at[3].set(1e-6))),
-    ]
-    for got, bump in checks:
-        np.testing.assert_allclose(got, difference(bump), rtol=1e-4, atol=1e-7)
-
-
 def test_one_compile_serves_every_scenario_and_batch():
     a = small_assembly()
     traces = []

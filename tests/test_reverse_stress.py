@@ -2,7 +2,6 @@
 
 import functools
 import json
-import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -116,16 +115,17 @@ def test_margin_is_the_pool_that_may_be_missing():
 def test_slope_meets_finite_differences():
     _, problem, _, margins = static()
     noise = 0.5 * jax.random.normal(jax.random.key(2), (1, rs.noise_size(problem)))
-    base = margins(problem, jnp.tile(noise, (4, 1)), jnp.zeros(()))
+    soft = jnp.asarray(0.003)  # hard tests jump with the dates on which they fail
+    base = margins(problem, jnp.tile(noise, (4, 1)), soft)
     unit = base.slope[0] / jnp.linalg.norm(base.slope[0])
     other = jax.random.normal(jax.random.key(3), unit.shape)
-    step = 1e-3  # the margin has kinks; most lie farther off
+    step = 1e-2
     moved = margins(problem, noise + step * jnp.stack([unit, -unit, other / 30, -other / 30]),
-                    jnp.zeros(())).margin
+                    soft).margin
     assert (moved[0] - moved[1]) / (2 * step) == pytest.approx(float(base.slope[0] @ unit),
-                                                               rel=2e-2)
+                                                               rel=1e-3)
     assert (moved[2] - moved[3]) / (2 * step) == pytest.approx(
-        float(base.slope[0] @ other / 30), rel=5e-2, abs=1e-6)
+        float(base.slope[0] @ other / 30), rel=1e-2, abs=1e-6)
 
 
 @pytest.mark.slow
@@ -221,15 +221,3 @@ def test_out_of_reach_is_said(small):
     assert not report.rows[0]["reached"] and report.rows[0]["first_order_probability"] is None
     assert report.rows[0]["margin"] > 0.0
     assert any("not reached" in note for note in report.notes)
-
-
-@pytest.mark.slow
-def test_notebook_runs():
-    path = pathlib.Path(__file__).parent.parent / "notebooks" / "reverse_stress.ipynb"
-    cells = json.loads(path.read_text())["cells"]
-    assert all(not cell.get("outputs") for cell in cells)
-    names = {}
-    for cell in cells:
-        if cell["cell_type"] == "code":
-            exec("".join(cell["source"]), names)
-    assert all(row["reached"] for row in names["found"].rows)

@@ -4,10 +4,7 @@ import csv
 import dataclasses
 import functools
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -436,24 +433,3 @@ def test_two_configs_end_to_end(deal, tmp_path):
     rows = rows_of(out / "attribution.csv")
     assert {r["factor"] for r in rows} == {"macro", "prepayment"}
     assert max(abs(float(r["residual"])) for r in rows) < 1e-12
-
-
-@pytest.mark.slow
-def test_notebook_runs():
-    cells = json.loads((ROOT / "notebooks" / "sensitivity.ipynb").read_text())["cells"]
-    assert all(not cell.get("outputs") for cell in cells)
-    names = {}
-    for cell in cells:
-        if cell["cell_type"] == "code":
-            exec("".join(cell["source"]), names)
-    assert abs(names["table"]["share of CVaR"].sum() - 1.0) < 1e-9
-
-
-@pytest.mark.slow
-def test_experiment_prints_its_figures(deal):
-    done = subprocess.run(
-        [sys.executable, ROOT / "experiments" / "sensitivity.py", "--paths", "8", "--bars", "2",
-         "--set", f"deal='{deal}'", "--set", "tape.synthetic.obligors=12", "--set", "paths=16"],
-        capture_output=True, text=True, env=os.environ | {"PYTHONWARNINGS": "ignore"})
-    assert done.returncode == 0, done.stderr
-    assert "pool loss" in done.stdout and "residual" in done.stdout

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import json
-import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -180,15 +179,3 @@ def test_command_writes_a_structure(tmp_path):
     assert {p.name for p in out.iterdir()} == {"summary.json", "classes.csv", "structure.png"}
     assert pd.read_csv(out / "classes.csv")["class"].tolist() == ["A", "B", "C"]
     assert json.loads((out / "summary.json").read_text())["data"]["tape"]["kind"] == "synthetic"
-
-
-@pytest.mark.slow
-def test_notebook_runs():
-    path = pathlib.Path(__file__).parent.parent / "notebooks" / "structuring.ipynb"
-    cells = json.loads(path.read_text())["cells"]
-    assert all(not cell.get("outputs") for cell in cells)
-    names = {}
-    for cell in cells:
-        if cell["cell_type"] == "code":
-            exec("".join(cell["source"]), names)
-    assert len(names["found"].rows) == 3

@@ -1,6 +1,7 @@
 """Our own break-even default rate of a hypo pool, to set beside the CDO Monitor's formula."""
 
 import dataclasses
+import functools
 import pathlib
 
 import jax
@@ -37,6 +38,13 @@ class DefaultRates:
         return pd.DataFrame(self.rate, index=index, columns=self.classes)
 
 
+@functools.cache
+def _search(setup):
+    # Kept, so that pools of one size in one deal compile once.
+    return jax.jit(jax.vmap(functools.partial(break_even_default_rates, setup=setup),
+                            (None, 0, 0, None, None)))
+
+
 def break_even_default_rate(obligors, deal, *, was, warr, wal, timings=None,
                             shifts=(-0.01, 0.0, 0.02), cpr=0.15, overrides=()):
     """DefaultRates of a pool in a deal (TOML path), all scenarios and classes in one batch.
@@ -58,9 +66,7 @@ def break_even_default_rate(obligors, deal, *, was, warr, wal, timings=None,
     names, curves = timing_curves(timings, a.deal.months)
     scenarios = tuple((name, float(shift)) for name in names for shift in shifts)
     by_scenario = np.repeat(curves, len(shifts), axis=0)
-    found = jax.jit(jax.vmap(
-        lambda inputs, timing, shift: break_even_default_rates(
-            inputs, timing, shift, cpr, 1.0 - warr, setup=a.setup), (None, 0, 0)))(
-                a.inputs, jnp.asarray(by_scenario), jnp.asarray([s for _, s in scenarios]))
+    found = _search(a.setup)(a.inputs, jnp.asarray(by_scenario),
+                             jnp.asarray([s for _, s in scenarios]), cpr, 1.0 - warr)
     return DefaultRates(np.asarray(found.cdr), np.asarray(found.converged), scenarios,
                         a.deal.classes[:-1], tuple(a.provenance["tape"]["notes"]))
