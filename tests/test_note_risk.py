@@ -79,6 +79,11 @@ def test_first_loss_cdr_batches_and_its_gradient_is_the_closed_form():
     assert slope[0] == 0
     np.testing.assert_allclose(slope[1:], want, rtol=1e-3)
 
+    def enclosed(s):  # what the function closes over counts like an argument
+        return first_loss_cdr(lambda cdr, _: toy_unpaid(cdr, (attachment, s, 7.0)), ()).cdr
+
+    np.testing.assert_allclose(jax.jit(jax.jacrev(enclosed))(0.6), slope, rtol=1e-9)
+
 
 @pytest.mark.parametrize("read", [sp_default_table, idealised_default_table_standin])
 def test_rating_tables_are_monotone(read):
