@@ -127,15 +127,24 @@ def test_every_group_agrees_with_central_differences(group):
     got = ravel_pytree(gradient())[0]
     which = ravel_pytree({k: jax.tree.map(lambda x, k=k: jnp.full(jnp.shape(x), float(k == group)),
                                           v) for k, v in groups.items()})[0]
-    mine = np.flatnonzero((which > 0) & (jnp.abs(got) > 1e-9))
-    rows = np.random.default_rng(0).permutation(mine)[:COUNT]
-    assert len(rows) == min(COUNT, len(mine)) and len(mine) >= 4
+    mine = np.random.default_rng(0).permutation(np.flatnonzero(which > 0))
+    speaks = np.abs(np.asarray(got)[mine]) > 1e-6  # below, differences are rounding
+    rows, silent = mine[speaks][:COUNT], mine[~speaks][:20]
+    assert len(rows) == min(COUNT, speaks.sum()) and len(rows) >= 4
     flat, run = shifted()
-    step = 1e-4 * np.maximum(np.abs(np.asarray(flat)[rows]), 0.05)
 
-    steps = np.concatenate([step, -step, step / 3, -step / 3, 0 * step])
-    up, down, near_up, near_down, here = np.split(
-        np.asarray(run(flat, jnp.tile(jnp.asarray(rows), 5), jnp.asarray(steps))), 5)
+    def values(rows, *times):
+        step = 1e-4 * np.maximum(np.abs(np.asarray(flat)[rows]), 0.05)
+        steps = np.concatenate([t * step for t in times])
+        found = run(flat, jnp.tile(jnp.asarray(rows), len(times)), jnp.asarray(steps))
+        return step, *np.split(np.asarray(found), len(times))
+
+    if len(silent):  # no gradient says that nothing moves, but for one side of a tie
+        step, up, down, here = values(silent, 1.0, -1.0, 0.0)
+        still = np.abs(np.stack([up, down]) - here) < 2e-6 * step
+        print(f"{group}: {still.all(0).sum()} of {len(silent)} silent ones do not move")
+        assert still.any(0).all()
+    step, up, down, near_up, near_down, here = values(rows, 1.0, -1.0, 1 / 3, -1 / 3, 0.0)
     wide, near = (up - down) / (2.0 * step), (near_up - near_down) / (2.0 * step / 3)
     scale = np.maximum(np.abs(wide), 1e-6)
     sides = np.abs(up - 2.0 * here + down) / step  # what the two sides' slopes differ by
