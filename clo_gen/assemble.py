@@ -282,10 +282,10 @@ def assemble(config: RunConfig, folder: pathlib.Path, *, frame=None):
         macro_sample=market.sample, transition_predict=predict,
         first_month=(cutoff_month(terms.closing) + 1).ordinal,
     )
-    params, inputs = learned.with_knobs(config.calibration, folder, _double(params),
-                                        _double(inputs), tape, series)
+    params, inputs, fitted_to = learned.with_knobs(config.calibration, folder, _double(params),
+                                                   _double(inputs), tape, series)
     # Level 3 keeps the dtype of its own config.
     return Assembly(config, setup, params.replace(trajectory=lives), inputs,
                     {name: _double(s) for name, s in market.scenarios.items()}, tape, deal, macro,
                     counts, provenance.of_run(config, counts, tape, deal, market,
-                                              (trained, lives_about)))
+                                              (trained, lives_about, fitted_to)))

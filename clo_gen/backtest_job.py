@@ -4,7 +4,6 @@ import csv
 import dataclasses
 import json
 import pathlib
-import shutil
 
 import numpy as np
 import pandas as pd
@@ -18,11 +17,12 @@ from clo_gen.io import checkpoint, default_counts
 from clo_gen.io.auto_panel import read_auto_panel
 from clo_gen.io.cohort_counts import read_cohort_counts
 from clo_gen.io.deal import read_deal
+from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import InputError
 from clo_gen.io.sba import read_charge_offs
 from clo_gen.io.toml import load_toml
 from clo_gen.levels import LEVELS
-from clo_gen.run import choose_folder
+from clo_gen.run import choose_folder, new_folder
 from clo_gen.train_job import read_training
 
 
@@ -33,9 +33,18 @@ class BacktestReport:
     tables: dict  # coverage, calibration, periods, loans, fits, correlation, classes
     forecasts: list  # [CountForecast]
     sources: dict  # part -> {"kind": real, user or synthetic, "source"}
+    notes: list  # what could not be done, and why
 
     def add(self, table, rows):
         self.tables.setdefault(table, []).extend(rows)
+
+    def fit_shares(self, label, x, config, note=""):
+        """Fits of shares x [N], or a note that too few of them differ."""
+        if len(np.unique(x[(x > 0.0) & (x < 1.0)])) < 3:
+            self.notes.append(f"{label}: fewer than three different values between 0 and 1, "
+                              "nothing fitted")
+            return
+        self.add("fits", share_fit_rows(label, x, config.draws, config.seed, note=note))
 
     def judge(self, forecasts, config):
         """Tests, scores and periods of count forecasts."""
@@ -98,8 +107,7 @@ def _loans(config, report, on_step):
         forecasts += loan_forecasts.panel_forecasts(panel, fit, test)
         report.sources["loans"] = {"kind": "user", "source": part.panel}
         lost = 1.0 - panel.recovery[np.isfinite(panel.recovery)]
-        report.add("fits", share_fit_rows("auto loss given default", lost, config.draws,
-                                          config.seed))
+        report.fit_shares("auto loss given default", lost, config)
     if part.run is not None:
         on_step("loans: sampling the trained level")
         forecasts += _trained(pathlib.Path(part.run), part.paths, config.seed, report)
@@ -122,9 +130,9 @@ def _severity(config, report, on_step):
     losses = read_charge_offs(config.severity.file)
     report.sources["severity"] = {"kind": "user", "source": config.severity.file}
     above = float((losses.severity > 1.0).mean())
-    report.add("fits", share_fit_rows(
-        "charge-off severity", np.minimum(losses.severity, 1.0), config.draws, config.seed,
-        note=f"{above:.1%} above 1, counted as 1" if above else ""))
+    report.fit_shares(
+        "charge-off severity", np.minimum(losses.severity, 1.0), config,
+        note=f"{above:.1%} above 1, counted as 1" if above else "")
 
 
 def _classes(config, report, on_step):
@@ -141,18 +149,15 @@ def _classes(config, report, on_step):
     with np.load(run / "paths.npz") as arrays:
         for scenario in summary["scenarios"]:
             loss = np.clip(arrays[f"{scenario}/loss"].astype(float), 0.0, 1.0)
-            if len(np.unique(loss[(loss > 0) & (loss < 1)])) < 3:
-                continue
-            report.add("fits", share_fit_rows(f"simulated pool loss, {scenario}", loss,
-                                              config.draws, config.seed,
-                                              note="simulated, not history"))
+            report.fit_shares(f"simulated pool loss, {scenario}", loss, config,
+                              note="simulated, not history")
 
 
 def backtest_job(config, out=None, *, on_step=lambda text: None):
     """Runs every part that the config names and writes its folder. Returns (BacktestReport,
     folder). Raises InputError with what is wrong, before anything is written."""
     out = choose_folder(config, out)
-    report = BacktestReport({}, [], {})
+    report = BacktestReport({}, [], {}, [])
     if config.ratings is not None:
         _ratings(config, report, on_step)
     for name in ("yearly", "monthly"):
@@ -166,34 +171,17 @@ def backtest_job(config, out=None, *, on_step=lambda text: None):
     return report, out
 
 
-def _plain(value):
-    """JSON without NumPy types; nan and infinities are null."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
 def _write(config, report, out):
-    draft = out.with_name(out.name + ".partial")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
+    with new_folder(out) as draft:
         for name, rows in report.tables.items():
             columns = list(dict.fromkeys(key for row in rows for key in row))
             with open(draft / f"{name}.csv", "w", newline="") as file:
                 writer = csv.DictWriter(file, columns, lineterminator="\n")
                 writer.writeheader()
                 writer.writerows(rows)
-        tables = {name: [{k: _plain(v) for k, v in row.items()} for row in rows]
-                  for name, rows in report.tables.items() if name != "periods"}
-        (draft / "backtest.json").write_text(json.dumps(
-            {"name": config.name, "seed": config.seed, "data": report.sources,
-             "tables": tables, "config": config.model_dump(mode="json")}, indent=2))
+        tables = {name: rows for name, rows in report.tables.items() if name != "periods"}
+        write_json(draft / "backtest.json", {
+            "name": config.name, "seed": config.seed, "data": report.sources, "tables": tables,
+            "notes": report.notes, "config": config.model_dump(mode="json")})
         if report.forecasts:
             plot_backtest.write_figure(draft / "backtest.png", report.forecasts, config.levels[-1])
-        if out.exists():
-            out.rmdir()
-        draft.rename(out)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise

@@ -6,9 +6,7 @@ Reference: methodology, Training Strategy, Stage 3: Calibration.
 
 import csv
 import dataclasses
-import json
 import pathlib
-import shutil
 import time
 from typing import Annotated
 
@@ -19,11 +17,12 @@ from clo_gen import terminal
 from clo_gen.assemble import assemble
 from clo_gen.io import checkpoint
 from clo_gen.io.config import read_config, set_value
+from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import InputError
 from clo_gen.io.tables import config_path
 from clo_gen.io.toml import Record, load_toml, parse
 from clo_gen.plot_calibration import write_calibration
-from clo_gen.run import choose_folder
+from clo_gen.run import choose_folder, new_folder
 from clo_gen.train import calibration_auto, calibration_corporate
 from clo_gen.train.calibration import Calibration
 from clo_gen.train.calibration_auto import AutoTargets, HeldOut
@@ -79,17 +78,8 @@ def calibrate_job(config: CalibrationSettings, folder, out=None, *, on_stage=lam
     work = _corporate if config.corporate is not None else _auto
     report = work(config, pathlib.Path(folder), on_stage)
     on_stage("writing")
-    draft = out.with_name(out.name + ".partial")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
+    with new_folder(out) as draft:
         _write(report, config, pathlib.Path(folder), draft)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
-    if out.exists():
-        out.rmdir()
-    draft.rename(out)
     return report, out
 
 
@@ -103,7 +93,23 @@ def _corporate(config, folder, on_stage):
     evidence = evidence_of(config.corporate, a, folder)
     on_stage("calibrating")
     done, knobs = calibration_corporate.calibrate(a, evidence)
-    return CalibrationReport(done, (), (), knobs, a.provenance, time.perf_counter() - start)
+    data = a.provenance | {"targets": targets_data(config.corporate, folder, a.provenance)}
+    return CalibrationReport(done, (), (), knobs, data, time.perf_counter() - start)
+
+
+def targets_data(config, folder, provenance):
+    """{kind, source, notes} of what a run with this `provenance` is calibrated to: user when any of
+    it is the user's, synthetic when the model or its histories are."""
+    files = [str((folder / name).resolve()) for name in (config.default_counts, config.severities)
+             if name]
+    kinds = {provenance[part]["kind"] for part in ("macro", "transitions")}
+    made = sorted(kinds - {"real", "user"})
+    user = files or "user" in kinds
+    source = ", ".join(["S&P 1981-2016 averages, rating histories and macro of the run", *files])
+    notes = [f"the run that was calibrated: {part} {about['kind']}"
+             for part, about in provenance.items() if about["kind"] != "real"]
+    return {"kind": made[0] if made else "user" if user else "real", "source": source,
+            "notes": notes}
 
 
 def _auto(config, folder, on_stage):
@@ -113,6 +119,8 @@ def _auto(config, folder, on_stage):
              "default is three months in a row without a payment",
              *([] if r.severity_fit else ["no severities: losses are defaulted balances"])]
     data = {"loans": {"kind": "user", "source": config.auto.loans, "notes": notes}}
+    if config.auto.severities:
+        data["severities"] = {"kind": "user", "source": config.auto.severities, "notes": []}
     extra = () if r.severity_fit is None else (r.severity_fit,)
     return CalibrationReport(r.calibration, r.held_out, extra, r.hazards, data,
                              time.perf_counter() - start)
@@ -130,7 +138,7 @@ def _absolute(config, folder):
 
 def _write(report, config, folder, draft):
     (draft / "config.toml").write_text(tomli_w.dumps(_absolute(config, folder)))
-    (draft / "calibration.json").write_text(json.dumps(as_json(report), indent=2))
+    write_json(draft / "calibration.json", as_json(report))
     parameters = report.calibration.parameters + tuple(
         p for e in report.extra for p in e.parameters)
     _table(draft / "calibration.csv", report.comparisons)
@@ -187,7 +195,8 @@ def tables(report: CalibrationReport):
         for h in report.held_out:
             table.add_row(h.trust, f"{h.loans:,}", f"{h.loss:.2%}", f"{h.low:.2%} - {h.high:.2%}",
                           f"{h.before:.2%}", f"{h.after:.2%}",
-                          f"{h.ratio:.3f}" + ("" if h.within else " MISSED"))
+                          f"{h.ratio:.3f}" + ("" if h.within else " MISSED")
+                          if h.loss > 0 else "no default: nothing to compare")
         yield table
 
 

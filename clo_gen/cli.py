@@ -284,7 +284,7 @@ def reverse_stress(
     class_: Annotated[str | None, typer.Option(
         "--class", help="Name of the class; without it the most junior note.")] = None,
     event: Annotated[str, typer.Option(
-        help="loss: the class first loses; oc: its OC test fails.")] = "loss",
+        help="loss: 0.1 % of the class is unpaid at maturity; oc: its OC test fails.")] = "loss",
     answers: Annotated[int, typer.Option(help="How many paths that differ.")] = 3,
     cosine: Annotated[float, typer.Option(
         help="Likeness that two answers may have: of their shocks, 1 is the same.")] = 0.7,

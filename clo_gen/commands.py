@@ -85,6 +85,7 @@ def waterfall(file, collections, out, rate):
     import json
 
     from clo_gen import terminal
+    from clo_gen.io.json_data import plain
     from clo_gen.io.problems import InputError
     from clo_gen.waterfall_job import as_json, as_table, distribute
 
@@ -92,7 +93,7 @@ def waterfall(file, collections, out, rate):
         raise InputError(f"--out {out}: want a name ending in .json or .csv")
     done = distribute(file, collections, rate=rate)
     if out is not None:
-        text = (json.dumps(as_json(done), indent=1) if out.suffix == ".json"
+        text = (json.dumps(plain(as_json(done)), indent=1) if out.suffix == ".json"
                 else as_table(done).to_csv(index=False))
         _save(out, text)
     terminal.show(terminal.distribution_table(done))

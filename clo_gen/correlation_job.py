@@ -1,8 +1,6 @@
 """`clo-gen correlation`: loss variance by source, default correlation, calibrated loadings."""
 
 import dataclasses
-import json
-import shutil
 import time
 
 import jax
@@ -16,8 +14,9 @@ from clo_gen.analysis import correlation, loadings
 from clo_gen.analysis.default_correlation import cells_of
 from clo_gen.analysis.variance import NAMES, Shares
 from clo_gen.assemble import Assembly, assemble, covariates_at
+from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import InputError, Problems
-from clo_gen.run import choose_folder, resolved
+from clo_gen.run import choose_folder, new_folder, resolved
 
 BLOCK = 8  # paths a call; few, so that a block stays in the cache
 SEARCH = 2**32 - 2  # fold of the key of the calibration's own paths
@@ -81,6 +80,9 @@ def judge(a: Assembly, request: Request):
         if len(target) != 4 or min(target) <= 0 or abs(sum(target) - 100.0) > 1e-6:
             problems.add("target", ",".join(f"{x:g}" for x in target),
                          "four positive percentages that add to 100: " + ", ".join(NAMES))
+        if a.config.calibration is not None:
+            problems.add("calibration.run", a.config.calibration.run, "no [calibration] beside a "
+                         "target: what clo-gen calibrate found moves the loadings too")
         t, f = a.config.transitions, a.config.factors
         if t.model != "logit" or t.macro_effect == 0:
             problems.add("transitions", f"{t.model}, macro_effect {t.macro_effect:g}",
@@ -173,20 +175,13 @@ def _report(a, request, shares, found, done):
     summary = {
         "title": title, "scenario": scenario, "seed": a.config.seed, "paths": before.paths,
         "sources": NAMES, "rho": rho, "seconds": seconds, "target": request.target,
-        **{name: None if s is None else _plain(s)
+        **{name: None if s is None else dataclasses.asdict(s)
            for name, s in zip(("before", "after", "class"), shares, strict=True)},
         "loadings": None if calibration is None else dataclasses.asdict(calibration.loadings),
         "converged": None if calibration is None else calibration.converged,
         "data": a.provenance}
     return Report(title, before, after, of_class, pairs, industries, rho, calibration,
                   _notes(a, shares, calibration, seconds), summary)
-
-
-def _plain(shares):
-    """Shares as JSON data; null where there is no variance to share."""
-    found = dataclasses.asdict(shares)
-    return {k: [x if np.isfinite(x) else None for x in v.tolist()] if isinstance(v, np.ndarray)
-            else v for k, v in found.items()}
 
 
 def _notes(a, shares, calibration, seconds):
@@ -214,22 +209,13 @@ def _notes(a, shares, calibration, seconds):
 
 def save(report: Report, a: Assembly, config_folder, out):
     """Writes the folder `out` in one go: it is complete or not there."""
-    draft = out.with_name(out.name + ".partial")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
-        (draft / "summary.json").write_text(json.dumps(report.summary, indent=2))
+    with new_folder(out) as draft:
+        write_json(draft / "summary.json", report.summary)
         report.pairs.to_csv(draft / "default_correlation.csv", index=False)
         if report.calibration is not None:
             text = tomli_w.dumps(calibrated_config(a, report.calibration.loadings, config_folder))
             (draft / "calibrated.toml").write_text(text)
         plot_correlation.write_figure(draft / "correlation.png", report)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
-    if out.exists():
-        out.rmdir()
-    draft.rename(out)
 
 
 def calibrated_config(a: Assembly, c: loadings.Loadings, config_folder):

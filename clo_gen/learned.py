@@ -62,13 +62,15 @@ def learned_trajectory(config, folder, series):
 
 
 def with_knobs(config, folder, params, inputs, tape, series):
-    """(params, inputs) under the knobs of a calibration; `config` is the run's [calibration], None
-    for none. Raises InputError for knobs of another kind of model or of other macro series.
+    """(params, inputs, data) under the knobs of a calibration; `config` is the run's [calibration],
+    None for none. `data` {part: {kind, source, notes}} says what it was fitted to, None for none.
+
+    Raises InputError for knobs of another kind of model or of other macro series.
     """
     if config is None:
-        return params, inputs
+        return params, inputs, None
     path = folder / config.run / "calibrated.npz"
-    found, _ = checkpoint.load_record(path)
+    found, about = checkpoint.load_record(path)
     if not isinstance(found, knobs.Knobs):
         raise InputError(f"{path}: holds {type(found).__name__}; want the calibration of a run")
     problems = Problems(path)
@@ -80,7 +82,7 @@ def with_knobs(config, folder, params, inputs, tape, series):
     problems.raise_if_any()
     lien = np.array([knobs.LIENS.index(name) for name in tape.frame["lien"]])
     found = jax.tree.map(jax.numpy.asarray, found)
-    return jax.jit(knobs.calibrated)(params, inputs, found, lien)
+    return *jax.jit(knobs.calibrated)(params, inputs, found, lien), about["data"]
 
 
 def scenario_draws(model, scenario, history, draws, seed):

@@ -189,6 +189,28 @@ def transitions_of(params: Params, path: MacroPath, setup: Setup):
     return prepayment.add(matrices, prepayment.monthly_rate(params.prepayment, path), setup.space)
 
 
+def live_on(params, inputs, path: MacroPath, sources, *, setup, keep_loans=False, by_state=None):
+    """(Lived, Transitions, index [T, I]) of the pool on a given macro path; see `live`."""
+    i, months = inputs, inputs.schedule.opening.shape[0]
+    shifts = systematic.sample(params.loadings, sources, months, setup.groups)
+    index = index_paths(path, i.curves, setup.index_columns)
+    transitions = transitions_of(params, path, setup)
+    mode = setup.mode
+    if mode == "trajectory":
+        mode = trajectory_states.mode(params.trajectory, path, setup.first_month)
+    lived = live(i.tape, i.schedule, i.deal, transitions, shifts, index, sources.loan,
+                 space=setup.space, mode=mode, lag=setup.recovery_lag, keep_loans=keep_loans,
+                 by_state=by_state)
+    return lived, transitions, index
+
+
+def live_pool(params, inputs, scenario, sources, *, setup, keep_loans=False):
+    """`live_on` a drawn macro path: all of `simulate_from` but the waterfall, and so seconds to
+    compile; the same draws, bit for bit."""
+    path = setup.macro_sample(params.macro, sources.macro, inputs.history, scenario, setup.series)
+    return live_on(params, inputs, path, sources, setup=setup, keep_loans=keep_loans)
+
+
 def distribute(inputs, collections, transitions, index, temperature, *, setup):
     """TrancheCash of one path's collections; what principal buys follows the path too."""
     i, new = inputs, None
@@ -217,15 +239,8 @@ def simulate_from(params, inputs, scenario, sources, temperature, *, setup):
 def follow(params, inputs, path: MacroPath, sources, temperature, *, setup):
     """PathResult of a given macro path: all of `simulate` but the draw of it."""
     i, months = inputs, inputs.schedule.opening.shape[0]
-    shifts = systematic.sample(params.loadings, sources, months, setup.groups)
-    index = index_paths(path, i.curves, setup.index_columns)
-    transitions = transitions_of(params, path, setup)
-    mode = setup.mode
-    if mode == "trajectory":
-        mode = trajectory_states.mode(params.trajectory, path, setup.first_month)
-    lived = live(i.tape, i.schedule, i.deal, transitions, shifts, index, sources.loan,
-                 space=setup.space, mode=mode, lag=setup.recovery_lag,
-                 by_state=jnp.zeros(months, bool).at[i.calendar.last_month].set(True))
+    reported = jnp.zeros(months, bool).at[i.calendar.last_month].set(True)
+    lived, transitions, index = live_on(params, i, path, sources, setup=setup, by_state=reported)
     collections = lived.collections
     cash = distribute(i, collections, transitions, index, temperature, setup=setup)
     return PathResult(

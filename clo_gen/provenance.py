@@ -10,9 +10,10 @@ from clo_gen.io.synthetic import HYPOTHETICAL, LABEL
 def of_run(config, counts, tape, deal, market, trained):
     """{part: {"kind", "source", "notes"}} of macro, transitions, tape and deal.
 
-    `trained` is what a learned transition model and level 3 say of their data, None for others.
+    `trained` is what a learned transition model, level 3 and a calibration say of their data, None
+    for others.
     """
-    trained, lives = trained
+    trained, lives, fitted_to = trained
     macro = market.history
     embedded = config.macro.source == "embedded"
     labels = set(tape.frame.get("data_label", ()))
@@ -40,9 +41,7 @@ def of_run(config, counts, tape, deal, market, trained):
         "transitions": (_fitted_counts(config, counts) if trained is None
                         else _trained(config, trained, cutoff)),
         **({} if lives is None else {"lives": _lives(config, lives, cutoff)}),
-        **({} if config.calibration is None else {"calibration": {
-            "kind": "real", "source": f"knobs of {config.calibration.run}",
-            "notes": ["calibration.csv there sets every target beside the model"]}}),
+        **({} if fitted_to is None else {"calibration": _calibrated(config, fitted_to)}),
         "tape": {
             "kind": made[0] if made else "user",
             "source": tape.source,
@@ -77,6 +76,14 @@ def _lives(config, about, cutoff):
                       f"{about['source']}",
             "notes": [*([f"trained AFTER the cut-off {cutoff}"] if late else []),
                       "states are drawn by level 3, payments follow the contract"]}
+
+
+def _calibrated(config, data):
+    targets = data.get("targets", {"kind": "user", "source": "targets it does not name"})
+    return {"kind": targets["kind"],
+            "source": f"knobs of {config.calibration.run}, fitted to {targets['source']}",
+            "notes": [*targets.get("notes", ()),
+                      "calibration.csv there sets every target beside the model"]}
 
 
 def _fitted_counts(config, counts):

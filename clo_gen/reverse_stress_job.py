@@ -1,8 +1,6 @@
 """`clo-gen reverse-stress`: the likeliest macro paths under which a class first loses."""
 
 import dataclasses
-import json
-import shutil
 import time
 
 import jax
@@ -14,8 +12,9 @@ from clo_gen import plot_reverse_stress
 from clo_gen.analysis import reverse_stress as rs
 from clo_gen.analysis.likeliest_path import away_from_usual, likeliest_paths, usual_paths
 from clo_gen.assemble import Assembly, assemble
+from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import Problems
-from clo_gen.run import choose_folder
+from clo_gen.run import choose_folder, new_folder
 
 STARTS = 4  # searches side by side
 BLOCK = 64  # sampled lives a call
@@ -64,6 +63,9 @@ def event_of(a: Assembly, request: Request):
     if rs.generator(a.params.macro) is None:
         problems.add("macro.generator", a.config.macro.generator,
                      "var or cvae: paths that are a map of normal noise")
+    if a.config.mode == "trajectory":
+        problems.add("mode", a.config.mode, "markov or expected: the search and the sampled lives "
+                     "follow levels 1 and 2")
     if request.scenario is not None and request.scenario not in a.scenarios:
         problems.add("scenario", request.scenario, "one of " + ", ".join(a.scenarios))
     for field, low, high in (("answers", 1, 10), ("draws", 2, 100_000)):
@@ -75,7 +77,7 @@ def event_of(a: Assembly, request: Request):
     if request.event == "oc":
         q, test = tests[name]
         return rs.Event("oc", q), f"{test.name} falls below {test.trigger:.2%}"
-    return rs.Event("loss", names.index(name)), f"class {name} first loses"
+    return rs.Event("loss", names.index(name)), f"class {name} first loses ({rs.LOST:.1%} of it)"
 
 
 def compiled_lives(event, setup):
@@ -117,7 +119,7 @@ def examine(a: Assembly, request: Request, *, on_stage=lambda text: None):
     found = time.perf_counter()
     on_stage("sampling")
     paths = tuple(np.asarray(jax.jit(rs.macro_values)(problem, x.noise)) for x in answers)
-    rows = tuple(_row(problem, lives, life, x, path, request.draws)
+    rows = tuple(_row(problem, event, (lives, life, request.draws), x, path)
                  for x, path in zip(answers, paths, strict=True))
     timing = {"compile_s": compiled - clock, "search_s": found - compiled,
               "sampling_s": time.perf_counter() - found}
@@ -130,8 +132,12 @@ def examine(a: Assembly, request: Request, *, on_stage=lambda text: None):
                   a.setup.series, summary)
 
 
-def _row(problem, lives, key, answer, values, draws):
-    """One answer in numbers; sampled losses with and without the systematic factors drawn."""
+def _row(problem, event, drawing, answer, values):
+    """One answer in numbers; sampled losses with and without the systematic factors drawn.
+
+    `drawing` = (program of compiled_lives, key, number of lives).
+    """
+    lives, key, draws = drawing
     out = {"distance": answer.distance, "reached": answer.reached, "margin": answer.margin,
            "log_density_below_mode": -0.5 * answer.distance**2,
            "first_order_probability": answer.probability, "expected_mode_amount": answer.amount,
@@ -140,7 +146,7 @@ def _row(problem, lives, key, answer, values, draws):
         blocks = [np.asarray(lives(own, values, key, first + jnp.arange(BLOCK)))
                   for first in range(0, draws, BLOCK)]
         amounts = np.concatenate(blocks)[:draws]
-        out |= {f"{label}_drawn_share": float((amounts > 1e-9).mean()),
+        out |= {f"{label}_drawn_share": float(rs.happened(event, amounts).mean()),
                 f"{label}_drawn_mean": float(amounts.mean()),
                 f"{label}_drawn_mean_error": float(amounts.std() / np.sqrt(draws))}
     return {k: (None if isinstance(v, float) and not np.isfinite(v) else v)
@@ -203,20 +209,11 @@ def tables(report: Report):
 
 def save(report: Report, out):
     """Writes the folder `out` in one go."""
-    draft = out.with_name(out.name + ".partial")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
-        (draft / "summary.json").write_text(json.dumps(report.summary, indent=2))
+    with new_folder(out) as draft:
+        write_json(draft / "summary.json", report.summary)
         report.years.to_csv(draft / "years.csv", index=False)
         months = [pd.DataFrame(p, columns=list(report.series)).assign(
             answer=n + 1, month=np.arange(1, len(p) + 1)) for n, p in enumerate(report.paths)]
         pd.concat(months).set_index(["answer", "month"]).to_csv(draft / "paths.csv")
         np.savez_compressed(draft / "noise.npz", noise=np.stack([x.noise for x in report.answers]))
         plot_reverse_stress.write_figure(draft / "paths.png", report)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
-    if out.exists():
-        out.rmdir()
-    draft.rename(out)

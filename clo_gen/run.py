@@ -1,8 +1,8 @@
 """The main job: simulate a deal under scenarios, block by block, and write a run folder."""
 
+import contextlib
 import dataclasses
 import functools
-import json
 import pathlib
 import shutil
 import time
@@ -15,6 +15,7 @@ import tomli_w
 from clo_gen import mesh, pipeline, plot, report
 from clo_gen.assemble import Assembly, assemble
 from clo_gen.evaluate.transition_baselines import held_out_transitions
+from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import InputError
 from clo_gen.summary import coverage_table, keep, summarise, tranche_table
 
@@ -65,6 +66,24 @@ def _draft(out):
     return out.with_name(out.name + ".partial")
 
 
+@contextlib.contextmanager
+def new_folder(out):
+    """A draft folder that becomes the folder `out` of choose_folder when all went well: `out` is
+    complete or not there."""
+    out = pathlib.Path(out)
+    draft = _draft(out)
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        yield draft
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    if out.exists():
+        out.rmdir()
+    draft.rename(out)
+
+
 def choose_folder(config, out):
     """The run folder: `out`, or runs/<name>, or runs/<name>-2 and so on when that exists.
 
@@ -74,7 +93,7 @@ def choose_folder(config, out):
         out = pathlib.Path(out)
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
-            if not _draft(out).exists():  # else a killed run left it; write_run clears it
+            if not _draft(out).exists():  # else a killed run left it; new_folder clears it
                 _draft(out).mkdir()
                 _draft(out).rmdir()
         except OSError as error:
@@ -116,24 +135,14 @@ def resolved(config, folder):
 
 def write_run(a: Assembly, results, summary, evaluation, config_folder, out):
     """Writes the run folder in one go: `out` is complete or not there."""
-    out = pathlib.Path(out)
-    draft = _draft(out)
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
+    with new_folder(out) as draft:
         _write_files(a, results, summary, evaluation, config_folder, draft)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
-    if out.exists():
-        out.rmdir()
-    draft.rename(out)
 
 
 def _write_files(a, results, summary, evaluation, config_folder, draft):
     (draft / "config.toml").write_text(tomli_w.dumps(resolved(a.config, config_folder)))
-    (draft / "summary.json").write_text(json.dumps(summary, indent=2))
-    (draft / "evaluation.json").write_text(json.dumps(evaluation, indent=2))
+    write_json(draft / "summary.json", summary)
+    write_json(draft / "evaluation.json", evaluation)
     tranche_table(summary).to_csv(draft / "tranches.csv", index=False)
     coverage_table(a, results).to_csv(draft / "coverage.csv", index=False)
     a.tape.frame.to_csv(draft / "tape.csv", index=False)

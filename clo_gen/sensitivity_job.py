@@ -1,9 +1,6 @@
 """`clo-gen sensitivity` and `clo-gen attribute`: tables, pictures and a folder for each."""
 
-import contextlib
 import dataclasses
-import json
-import shutil
 import time
 
 import numpy as np
@@ -14,25 +11,9 @@ from clo_gen.analysis import attribution, bumps, factors, mixing, sensitivity
 from clo_gen.analysis.contributions import loan_table
 from clo_gen.analysis.settings import Settings, case_of, headlines, judge
 from clo_gen.assemble import Assembly, assemble
+from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import InputError
-from clo_gen.run import choose_folder
-
-
-@contextlib.contextmanager
-def _folder(config, suffix, out):
-    """A draft folder that becomes the run folder when all went well."""
-    out = choose_folder(config.model_copy(update={"name": f"{config.name}-{suffix}"}), out)
-    draft = out.with_name(out.name + ".partial")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
-        yield out, draft
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
-    if out.exists():
-        out.rmdir()
-    draft.rename(out)
+from clo_gen.run import choose_folder, new_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +33,7 @@ class SensitivityReport:
 
 def sensitivities(a: Assembly, scenario, settings: Settings, *, on_stage=lambda text: None):
     """SensitivityReport of an assembly under one scenario."""
-    judge(settings, (scenario,), (a.scenarios,))
+    judge(settings, (scenario,), (a,))
     sizes = factors.judge_sizes(settings.sizes)
     start = time.perf_counter()
     base, case = bumps.no_bumps(a.inputs, a.setup), case_of(a, a.scenarios[scenario], settings)
@@ -97,26 +78,31 @@ def _check(factor, effects, revalued, o):
             "difference_small": off(small)}
 
 
+def _chosen(config, suffix, out):
+    return choose_folder(config.model_copy(update={"name": f"{config.name}-{suffix}"}), out)
+
+
 def sensitivity_job(config, folder, scenario=None, settings=None, out=None, *,
                     on_stage=lambda text: None):
     """(SensitivityReport, folder written) of a run config; `scenario` None: its first one."""
     settings = settings or Settings()
     factors.judge_sizes(settings.sizes)
-    with _folder(config, "sensitivity", out) as (written, draft):
-        on_stage("reading and fitting")
-        a = assemble(config, folder)
-        report = sensitivities(a, scenario or config.scenarios[0], settings, on_stage=on_stage)
-        on_stage("writing")
+    out = _chosen(config, "sensitivity", out)
+    on_stage("reading and fitting")
+    a = assemble(config, folder)
+    report = sensitivities(a, scenario or config.scenarios[0], settings, on_stage=on_stage)
+    on_stage("writing")
+    with new_folder(out) as draft:
         _long_table(report).to_csv(draft / "sensitivities.csv", index=False)
         pd.DataFrame([{"outcome": name} | row for name, rows in report.checks.items()
                       for row in rows]).to_csv(draft / "check.csv", index=False)
         report.contributions.to_csv(draft / "contributions.csv", index=False)
         base = dict(zip(report.outcomes, map(_number, report.base), strict=True))
-        (draft / "summary.json").write_text(json.dumps(report.about | {"base": base}, indent=2))
+        write_json(draft / "summary.json", report.about | {"base": base})
         plot_sensitivity.write_tornados(
             draft / "tornado.png", f"{a.deal.terms.name}, {report.about['scenario']}: "
             "effects of stated bumps", [_panel(name, rows) for name, rows in report.checks.items()])
-    return report, written
+    return report, out
 
 
 def _number(x):
@@ -161,19 +147,20 @@ def attribution_job(configs, folders, scenarios, settings=None, out=None, *,
         scenarios, configs if len(configs) == 2 else configs * 2, strict=True)]
     if len(configs) == 1 and named[0] == named[1]:
         raise InputError(f"scenario: {named[0]} twice; want two scenarios, or a second config")
-    with _folder(configs[0], "attribution", out) as (written, draft):
-        on_stage("reading and fitting")
-        sides = [assemble(c, f) for c, f in zip(configs, folders, strict=True)]
-        report = attribute(sides[0], sides[-1], named, settings, on_stage=on_stage)
-        on_stage("writing")
+    out = _chosen(configs[0], "attribution", out)
+    on_stage("reading and fitting")
+    sides = [assemble(c, f) for c, f in zip(configs, folders, strict=True)]
+    report = attribute(sides[0], sides[-1], named, settings, on_stage=on_stage)
+    on_stage("writing")
+    with new_folder(out) as draft:
         _write_attribution(report, draft)
-    return report, written
+    return report, out
 
 
 def attribute(start: Assembly, end: Assembly, scenarios, settings: Settings, *,
               on_stage=lambda text: None):
     """AttributionReport from `start` to `end` (the same assembly: between two scenarios)."""
-    judge(settings, scenarios, (start.scenarios, end.scenarios))
+    judge(settings, scenarios, (start, end))
     began, block = time.perf_counter(), settings.whole_block
     hard, on_stage_of = None, lambda what: lambda done, of: on_stage(f"{what} {done} of {of}")
     on_stage("compiling")
@@ -189,7 +176,7 @@ def attribute(start: Assembly, end: Assembly, scenarios, settings: Settings, *,
     about = {
         "method": found.method, "scenarios": list(scenarios),
         "paths": -(-settings.paths // block) * block, "temperature": float(case.temperature),
-        "residual": found.worst, "evaluations": found.evaluations,
+        "residual": found.worst, "gap": found.gap, "evaluations": found.evaluations,
         "between": [_label(a, name) for a, name in zip((start, end), scenarios, strict=True)],
         "seconds": time.perf_counter() - began, "data": [start.provenance, end.provenance]}
     return AttributionReport(bumps.outcome_names(classes), headlines(classes), found, hard, about)
@@ -212,7 +199,7 @@ def _write_attribution(report, draft):
         pd.DataFrame({"outcome": np.array(report.outcomes)[o], "quarter": q + 1,
                       "factor": np.array(list(found.shares))[m],
                       "share": found.detail.ravel()}).to_csv(draft / "by_quarter.csv", index=False)
-    (draft / "summary.json").write_text(json.dumps(report.about, indent=2))
+    write_json(draft / "summary.json", report.about)
     panels = [(name, found.start[o], found.end[o], list(found.shares),
                [share[o] for share in found.shares.values()])
               for name in report.headlines for o in [report.outcomes.index(name)]]

@@ -5,7 +5,6 @@ Reference: methodology, Training Strategy, Stage 2.
 
 import csv
 import dataclasses
-import json
 import pathlib
 import shutil
 from typing import Annotated
@@ -18,6 +17,7 @@ from pydantic import Field
 from clo_gen import plot_stage2, terminal, train_job
 from clo_gen.io import checkpoint
 from clo_gen.io.config import Positive, set_value
+from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import InputError
 from clo_gen.io.tables import config_path
 from clo_gen.io.toml import Record, load_toml, parse
@@ -125,7 +125,8 @@ def _stage1(config):
 def _level_rows(before, after, run):
     """Report rows of the levels' own held-out scores; level 3 is not trained here."""
     rows = [{"quantity": f"L_{name}", "split": "held_out", "before": before[name],
-             "after": after[name], "change": (after[name] - before[name]) / abs(before[name])}
+             "after": after[name],
+             "change": reports.relative(after[name] - before[name], abs(before[name]))}
             for name in before]
     path = pathlib.Path(run) / "trajectory" / "model.npz"
     if path.exists():
@@ -215,9 +216,10 @@ def as_table(report: Report):
     table = terminal.new_table("stage 2: before and after", [
         "", "split", "before", "after", "change", "90 % over years"])
     for row in report.rows:
-        interval = f"{row['low']:+.0%} to {row['high']:+.0%}" if "low" in row else ""
+        interval = " to ".join(reports.shown(row[end], "+.0%") for end in ("low", "high")
+                               if end in row)
         table.add_row(row["quantity"], row["split"].replace("_", "-"), f"{row['before']:.4g}",
-                      f"{row['after']:.4g}", f"{row['change']:+.1%}", interval)
+                      f"{row['after']:.4g}", reports.shown(row["change"]), interval)
     return table
 
 
@@ -239,5 +241,4 @@ def _write(config, run, models, params, report, history):
         writer.writeheader()
         writer.writerows(report.rows)
     (run / "state.npz").unlink(missing_ok=True)
-    (run / "stage2.json").write_text(json.dumps(
-        dataclasses.asdict(report) | {"folder": str(run)}, indent=2))
+    write_json(run / "stage2.json", dataclasses.asdict(report) | {"folder": str(run)})

@@ -1,8 +1,6 @@
 """`clo-gen structure`: class sizes for the highest equity IRR within each rating's loss rate."""
 
 import dataclasses
-import json
-import shutil
 import time
 
 import jax
@@ -13,10 +11,11 @@ import pandas as pd
 from clo_gen import plot_structuring
 from clo_gen.analysis import structuring as st
 from clo_gen.assemble import Assembly, assemble
+from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import Problems
 from clo_gen.io.tables import data_path, idealised_default_table_standin
 from clo_gen.risk.rating import idealised_rate
-from clo_gen.run import choose_folder
+from clo_gen.run import choose_folder, new_folder
 from clo_gen.solve.sequential import Limits, climb
 
 BLOCK = 64  # sampled lives a call
@@ -77,6 +76,9 @@ def judge(a: Assembly, request: Request):
     problems = Problems("structure")
     if request.scenario is not None and request.scenario not in a.scenarios:
         problems.add("scenario", request.scenario, "one of " + ", ".join(a.scenarios))
+    if a.config.mode == "trajectory":
+        problems.add("mode", a.config.mode, "markov or expected: the pool is drawn from levels 1 "
+                     "and 2")
     for field, low, high in (("paths", 32, 20_000), ("checks", 32, 200_000), ("steps", 1, 500),
                              ("spread_slope", 0, 50), ("least_size", 0.01, 1),
                              ("most_size", 1, 20)):
@@ -196,7 +198,8 @@ def _report(a, request, scenario, found, judged, timing):
              f"{', '.join(over)}",
              f"limits: {idealised_default_table_standin().source}",
              f"limits below 1/{request.checks} cannot be told from 0 by {request.checks:,} paths",
-             "the search settled" if found.settled else "the search ended by its number of steps",
+             "the search settled" if found.settled else f"the search ended unsettled after "
+             f"{found.steps} steps",
              *(f"{name}: {data['kind']} - {data['source']}"
                for name, data in a.provenance.items()),
              "sampling {sampling_s:.1f} s, compile {compile_s:.1f} s, search {search_s:.1f} s, "
@@ -215,19 +218,10 @@ def structure_job(config, folder, request: Request, out=None, *, on_stage=lambda
     out = choose_folder(config.model_copy(update={"name": f"{config.name}-structure"}), out)
     on_stage("reading and fitting")
     report = structure(assemble(config, folder), request, on_stage=on_stage)
-    draft = out.with_name(out.name + ".partial")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
-        (draft / "summary.json").write_text(json.dumps(report.summary, indent=2))
+    with new_folder(out) as draft:
+        write_json(draft / "summary.json", report.summary)
         pd.DataFrame(report.rows).to_csv(draft / "classes.csv", index=False)
         plot_structuring.write_figure(draft / "structure.png", report)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
-    if out.exists():
-        out.rmdir()
-    draft.rename(out)
     return report, out
 
 

@@ -105,6 +105,9 @@ def notes(report, written):
                "Moody's table; at most: upper 95 % limit of P(loss); ordered: by seniority")
     yield from dict.fromkeys(f"{r['model']}: {r['note']}" for r in report.tables.get(
         "calibration", []) if "prior" in r["note"])
+    yield from dict.fromkeys(f"class {r['class']}: {r['note']}" for r in report.tables.get(
+        "classes", []) if r["note"])
+    yield from report.notes
     yield from (f"{part}: {about['kind']} - {about['source']}"
                 for part, about in report.sources.items())
     yield f"written to {written} (CSV tables, backtest.json, backtest.png)"

@@ -2,6 +2,8 @@
 
 from clo_gen.terminal import new_table
 
+GAP = 1e-9  # of an attribution's end, above which it is said
+
 
 def sensitivity_tables(report, most=6):
     """The largest bars of each headline outcome: first order beside bump-and-revalue, in bp."""
@@ -69,6 +71,9 @@ def attribution_notes(report, written):
     yield (f"residual at most {about['residual']:.2%} of the total, over all outcomes that change "
            f"by 1 bp; {about['evaluations']} evaluations, {about['paths']} paths, temperature "
            f"{about['temperature']:g}, {about['seconds']:.0f} s")
+    if (about["gap"] or 0.0) > GAP:
+        yield (f"WARNING: the mixture of all parts is {about['gap']:.2g} away from the second "
+               "config's own value: something between the two is no part")
     yield from dict.fromkeys(f"tape: {data['tape']['kind']} - {data['tape']['source']}"
                              for data in about["data"])
     yield f"written to {written} (open attribution.png)"

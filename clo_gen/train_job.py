@@ -5,7 +5,6 @@ Reference: methodology, Training Strategy, Stage 1, and Evaluation Metrics.
 
 import csv
 import dataclasses
-import json
 import pathlib
 import time
 
@@ -15,6 +14,7 @@ import tomli_w
 from clo_gen import plot
 from clo_gen.io import checkpoint
 from clo_gen.io.config import set_value
+from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import InputError
 from clo_gen.io.tables import config_path
 from clo_gen.io.toml import load_toml, parse
@@ -127,8 +127,8 @@ def _drift(verbs, data, before, out):
         return ""
     training, new = verbs.monitor(before, data)
     rows, verdict = drift.report(training, new)
-    (out / "drift.json").write_text(json.dumps(
-        {"verdict": verdict, "rows": [dataclasses.asdict(row) for row in rows]}, indent=2))
+    write_json(out / "drift.json",
+               {"verdict": verdict, "rows": [dataclasses.asdict(row) for row in rows]})
     return verdict
 
 
@@ -284,7 +284,7 @@ def _write_evaluation(run, found):
             for level, (metrics, about) in found.items() for metric in metrics]
     rows = [{k: v.item() if isinstance(v, np.generic) else v for k, v in row.items()}
             for row in rows]
-    (run / "evaluation.json").write_text(json.dumps(rows, indent=2))
+    write_json(run / "evaluation.json", rows)
     with open(run / "evaluation.csv", "w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()

@@ -13,10 +13,12 @@ import functools
 import json
 import os
 import pathlib
+import re
 import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 import jax
@@ -27,7 +29,7 @@ jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 
-from clo_gen import mesh, pipeline, rng  # noqa: E402
+from clo_gen import gradients, mesh, pipeline, rng  # noqa: E402
 from clo_gen.assemble import assemble  # noqa: E402
 from clo_gen.cash.new_collateral import from_rates  # noqa: E402
 from clo_gen.deal.waterfall import run_waterfall  # noqa: E402
@@ -149,6 +151,35 @@ def graph_case(paths):
                             "unit": "loan-months", "work": work}
 
 
+def gradient_case(paths, gradient, block=32):
+    """Class prices and pool loss in mode expected, 200 loans, 120 months; with `gradient` in every
+    number of params, tape, schedule, deal, calendar and history at once."""
+    text = config_path("deals/us_bsl.toml").read_text()
+    with tempfile.TemporaryDirectory() as folder:
+        deal = pathlib.Path(folder) / "ten_years.toml"
+        deal.write_text(re.sub("(?m)^maturity = .*$", "maturity = 2035-10-15", text))
+        a = assemble(*read_config(overrides=["mode=expected", f"deal={str(deal)!r}"]))
+
+    def run(params, inputs, scenario, key, numbers):
+        def one(args, i):
+            got = pipeline.simulate(*args, scenario, rng.path_key(key, i), 0.01, setup=a.setup)
+            return got.tranches.price[:-1].sum() + got.loss, got.log_prob
+
+        def mean(numbers):
+            if gradient:
+                return gradients.gradient(one, (params, inputs), numbers, block=block).gradient
+            many = jax.vmap(lambda i: one((params, inputs), i)[0])
+            return jax.lax.map(many, numbers.reshape(-1, block)).mean()
+
+        return jax.tree.map(lambda x: x.mean(0), jax.vmap(mean)(numbers))
+
+    paths = max(paths // 2, block * jax.device_count())
+    numbers = jnp.arange(paths).reshape(jax.device_count(), -1)
+    args = (a.params, a.inputs, a.scenarios["adverse"], jax.random.key(0), numbers)
+    return run, args, 4, {"loans": 200, "months": a.deal.months, "paths": paths,
+                          "unit": "loan-months", "work": 200 * a.deal.months * paths}
+
+
 def hypo_deals(count):
     """Random deals near published limits; of about one in six the industry exceptions must go."""
     draw = np.random.default_rng(0)
@@ -211,6 +242,8 @@ CASES = {
     "waterfall": lambda n: waterfall_case(10_000 * n // 512),
     "waterfall-gradient": lambda n: waterfall_case(10_000 * n // 512, gradient=True),
     "graph-200": graph_case,
+    "graph-expected": lambda n: gradient_case(n, gradient=False),
+    "graph-gradient": lambda n: gradient_case(n, gradient=True),
 }
 HYPO = ("hypo-discrete", "hypo-formula")
 
@@ -251,6 +284,7 @@ def measure(name, paths):
     median, spread, _ = timed(lambda: compiled(*args))
     return {"case": name, **facts, "compile_s": round(compile_s, 2), "median_s": round(median, 4),
             "spread_s": round(spread, 4), "per_s": round(facts["work"] / median),
+            "temporaries_mb": compiled.memory_analysis().temp_size_in_bytes // 2**20,
             "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
             "devices": jax.device_count(), "platform": jax.devices()[0].platform,
             "dtype": "float64 money, float32 draws"}

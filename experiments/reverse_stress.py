@@ -55,11 +55,10 @@ batch = jax.jit(jax.vmap(lambda p, z: rs.happens(p, z, event=event, setup=a.setu
 
 def happens(noise):
     """[N] bool, block by block."""
-    least = rs.LOST if event.kind == "loss" else 0.0
     padded = np.concatenate([noise, np.zeros((-len(noise) % block, size))])
     amounts = [np.asarray(batch(problem, jnp.asarray(padded[i: i + block])))
                for i in range(0, len(padded), block)]
-    return np.concatenate(amounts)[: len(noise)] > least
+    return rs.happened(event, np.concatenate(amounts)[: len(noise)])
 
 
 rng = np.random.default_rng(0)

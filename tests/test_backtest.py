@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 from typer.testing import CliRunner
 
+from clo_gen.backtest_job import BacktestReport
 from clo_gen.cli import app
 from clo_gen.evaluate import backtest as judged
 from clo_gen.evaluate import class_ratings, count_forecasts, loan_forecasts
@@ -93,6 +94,16 @@ def test_traffic_light_is_the_published_table(exceptions, zone, factor):
     found = backtest.traffic_light(exceptions, 250)
     assert (found.zone, found.plus_factor) == (zone, factor)
     assert backtest.traffic_light(0, 5).zone == "green"
+
+
+def test_the_plus_factor_survives_rounding_of_the_level():
+    assert backtest.traffic_light(6, 250, 1.0 - 0.99).plus_factor == 0.50
+
+
+def test_one_period_says_nothing_of_independence():
+    for found in (backtest.independence([True], draws=9),
+                  backtest.conditional_coverage([True], 0.01, draws=9)):
+        assert np.isnan([found.statistic, found.p_asymptotic, found.p_exact]).all()
 
 
 def test_exact_coverage_with_one_rate_is_the_binomial_test():
@@ -179,6 +190,8 @@ def test_delong_error_is_the_double_loop_and_clusters_of_one_change_nothing():
     assert twice.auc == pytest.approx(found.auc)
     assert twice.error == pytest.approx(found.error)  # the same loans again add nothing
     assert np.isnan(discrimination.ranking(p, np.zeros(80, bool)).auc)
+    one = discrimination.ranking([1, 2, 3, 4], [0, 1, 0, 1], cluster=[1, 1, 1, 1])
+    assert one.auc == 0.75 and np.isnan([one.error, one.low, one.high]).all()
 
 
 def history(years=14, seed=0, correlation=0.15):
@@ -265,6 +278,31 @@ def test_class_table_sets_losses_beside_ratings():
     assert rows[1]["within"] == "yes" and rows[2]["idealised_rate"] is None
     assert rows[1]["idealised_rate"] == pytest.approx(0.0841)  # Ba2, five years, the stand-in
     assert not class_ratings.class_table(summary((0.1, 0.02, 0.5)), {})[0]["ordered"]
+
+
+@pytest.mark.parametrize("rating", ["NR", "BBB(low)", "D"])
+def test_a_rating_off_the_scale_is_compared_with_nothing(rating):
+    row = class_ratings.class_table(summary((0.0, 0.02, 0.5)), {"A": rating})[0]
+    assert row["historical_rate"] is row["idealised_rate"] is None and row["within"] == ""
+    assert f"rating {rating}: no agency's" in row["note"]
+
+
+@pytest.mark.parametrize("values", [[], [0.0, 1.0, 0.5, 0.5, 0.2]])
+def test_too_few_shares_to_fit_are_a_note(values):
+    report = BacktestReport({}, [], {}, [])
+    report.fit_shares("recoveries", np.array(values), backtest_config.BacktestConfig(name="x"))
+    assert not report.tables and "recoveries: fewer than three" in report.notes[0]
+
+
+def test_file_names_of_the_rating_models_are_made_absolute(tmp_path):
+    config = tmp_path / "b.toml"
+    config.write_text('name = "b"\n[ratings]\n[ratings.macro]\nsource = "m.csv"\n'
+                      'series = ["gdp_growth_yoy", "policy_rate"]\n[ratings.transitions]\n'
+                      'run = "t"\n')
+    found = backtest_config.read_backtest(config).ratings
+    assert found.macro.source == str(tmp_path / "m.csv")
+    assert found.transitions.run == str(tmp_path / "t")
+    assert found.transitions.events == found.events == "embedded" and found.macro.run is None
 
 
 def invoke(*arguments):

@@ -17,8 +17,16 @@ from statsmodels.stats.proportion import proportion_confint
 from test_experiments import run_notebook
 from typer.testing import CliRunner
 
-from clo_gen.calibrate_job import calibrate_job, read_calibration, summary_rows
+from clo_gen.calibrate_job import (
+    CalibrationReport,
+    calibrate_job,
+    read_calibration,
+    summary_rows,
+    tables,
+    targets_data,
+)
 from clo_gen.cli import app
+from clo_gen.io import checkpoint
 from clo_gen.io.auto_lives import read_auto_lives
 from clo_gen.io.problems import InputError
 from clo_gen.models import knobs as named
@@ -325,6 +333,25 @@ def test_every_calibrated_rate_is_inside_its_interval(embedded):
     assert not {"default.B", "worse.BB"} & loose
 
 
+def test_a_calibration_says_whose_data_it_was_fitted_to(assembly, tmp_path):
+    from conftest import small_assembly
+
+    def of(part, kind, **files):
+        provenance = assembly.provenance | {part: {"kind": kind}}
+        return targets_data(CorporateTargets(**files), tmp_path, provenance)
+
+    assert of("macro", "real")["kind"] == "real"
+    mine = of("macro", "real", severities="mine.csv")
+    assert mine["kind"] == "user" and str(tmp_path / "mine.csv") in mine["source"]
+    assert of("transitions", "user")["kind"] == "user"
+    assert of("macro", "synthetic", severities="mine.csv")["kind"] == "synthetic"
+    assert "the run that was calibrated: tape synthetic" in mine["notes"]
+    zero = named.neutral(RATING.live, assembly.setup.series, assembly.params)
+    checkpoint.save_record(tmp_path / "calibrated.npz", zero, {"data": {"targets": mine}})
+    told = small_assembly(f"calibration.run='{tmp_path}'").provenance["calibration"]
+    assert told["kind"] == "user" and "mine.csv" in told["source"]
+
+
 @pytest.mark.slow
 def test_a_run_uses_a_calibration(embedded):
     from conftest import small_assembly
@@ -445,6 +472,19 @@ def test_a_trust_left_out_is_not_looked_at(lives_file):
     none = dataclasses.replace(test, default=test.default & few, at_risk=test.seen)
     a, b = (calibration_auto.left_out("c", lives.take(rest), t, 1.0, 0.1) for t in (test, none))
     assert a.after == b.after and a.before == b.before and a.loss > b.loss
+
+
+def test_a_trust_without_default_is_compared_with_nothing(lives_file):
+    lives = read_auto_lives(lives_file[0], "2019-10")
+    rest = lives.trust != "c"
+    test = lives.take(~rest)
+    test = dataclasses.replace(test, default=np.zeros_like(test.default))
+    found = calibration_auto.left_out("c", lives.take(rest), test, 1.0, 0.1)
+    assert found.loss == 0.0 and np.isnan([found.ratio, found.ratio_before]).all()
+    assert not found.within
+    report = CalibrationReport(found.fit, (found,), (), None, {}, 0.0)
+    cells = [cell for column in list(tables(report))[1].columns for cell in column.cells]
+    assert "no default: nothing to compare" in cells
 
 
 def test_severities_follow_the_dollars(tmp_path):

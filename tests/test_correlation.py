@@ -20,7 +20,7 @@ from clo_gen.analysis import loadings, variance
 from clo_gen.analysis.conditional_losses import loan_moments
 from clo_gen.assemble import assemble
 from clo_gen.cli import app
-from clo_gen.io.config import read_config
+from clo_gen.io.config import CalibrationConfig, read_config
 from clo_gen.io.problems import InputError
 from clo_gen.io.tables import config_path
 from clo_gen.models import copula, systematic, transition_baseline
@@ -145,8 +145,8 @@ def test_conditional_moments_are_those_of_the_draws(rough):
     @jax.jit
     def run(params, inputs, sources):
         m = loan_moments(params, inputs, scenario, sources, (12, 36), setup=a.setup)
-        flat = variance.live_pool(params, inputs, scenario, sources, setup=expected,
-                                  keep_loans=True)
+        flat = pipeline.live_pool(params, inputs, scenario, sources, setup=expected,
+                                  keep_loans=True)[0]
         keys = jax.vmap(lambda n: rng.path_key(jax.random.key(5), n))(jnp.arange(draws))
         losses = jax.lax.map(lambda k: variance.pool_loss(
             params, inputs, scenario, sources.replace(loan=k), setup=a.setup), keys, batch_size=50)
@@ -433,6 +433,14 @@ def test_wrong_input_is_told_all_at_once(static):
     with pytest.raises(InputError, match="read by model"):
         read_config(config_path("smoke.toml"), ["transitions.model='constant'",
                                                 "transitions.macro_effect=2.0"])
+
+
+def test_no_target_for_a_model_that_is_calibrated_already(static):
+    config = static.config.model_copy(update={"calibration": CalibrationConfig(run="stage3")})
+    a = dataclasses.replace(static, config=config)
+    job.judge(a, job.Request())
+    with pytest.raises(InputError, match="calibration.run: 'stage3'; want no "):
+        job.judge(a, job.Request(target=(60.0, 25.0, 10.0, 5.0)))
 
 
 def test_command_refuses_what_is_no_number():

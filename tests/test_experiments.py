@@ -85,14 +85,6 @@ def test_notebook_backtest():
     assert run_notebook("backtest")["ranked"].auc > 0.5
 
 
-@pytest.mark.slow
-def test_experiment_sensitivity():
-    out = python(ROOT / "experiments" / "sensitivity.py", "--paths", "2", "--bars", "2", "--set",
-                 f"deal='{ROOT / 'configs' / 'deals' / 'static_amortising.toml'}'", "--set",
-                 "tape.synthetic.obligors=6", "--set", "paths=8")
-    assert "pool loss" in out and "residual" in out
-
-
 @pytest.mark.parametrize("name", ["quickstart", "smoke", "baa"])
 def test_every_config_assembles(name):
     if name == "baa":

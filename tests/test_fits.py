@@ -32,6 +32,20 @@ def test_newton_says_when_it_has_not_converged():
     assert not found.converged
 
 
+def test_newton_has_not_converged_where_it_could_not_start():
+    found = newton(lambda x, data: jnp.sum(jnp.log(x)), -jnp.ones(1), 0.0, steps=3)
+    assert not found.converged and found.value == np.inf
+
+
+def test_fits_that_did_not_converge_come_last(monkeypatch):
+    def fake(name, x):
+        return fits.Fit(name, ("p",), np.ones(1), np.ones(1), np.ones(1), *x[name])
+
+    monkeypatch.setattr(fits, "fit", fake)
+    x = {"a": (-9.0, 3, True), "b": (0.0, 3, False), "c": (-np.inf, 3, False), "d": (-5.0, 3, True)}
+    assert [f.family for f in fits.fit_all("abcd", x)] == ["d", "a", "b", "c"]
+
+
 SCIPY = {
     "beta": lambda x: (stats.beta, (*stats.beta.fit(x, floc=0, fscale=1)[:2], 0, 1)),
     "gamma": lambda x: (stats.gamma, stats.gamma.fit(x, floc=0)),
@@ -141,6 +155,10 @@ def test_fits_refuse_what_they_cannot_describe():
         fits.fit("gamma", [0.1, 0.1, 0.0])
     with pytest.raises(ValueError, match="events and exposure"):
         fits.fit("poisson", [1.0, 2.0])
+    with pytest.raises(ValueError, match="60 events of exposure 50; want"):
+        fits.fit("binomial", [[1, 100], [2, 100], [60, 50]])
+    with pytest.raises(ValueError, match="0 events of exposure 0; want an exposure above 0"):
+        fits.fit("poisson", [[1, 100], [2, 100], [0, 50], [0, 0]])
 
 
 def test_likelihood_of_one_and_two_obligors_is_closed_form():

@@ -302,7 +302,7 @@ def test_the_cvae_shows_what_it_must():
     assert sum(row["seconds"] for row in history) < 60.0
     made = macro.assemble(params, d, macro_cvae.MacroCvaeConfig())
     assert len(made.series) >= 8
-    rows = measure.evaluate(made, d, draws=60)
+    rows = measure.evaluate(made, d, draws=40)
     by_name = {}
     for row in rows:
         by_name.setdefault(row.name, row)
@@ -318,5 +318,5 @@ def test_the_cvae_shows_what_it_must():
     assert by_name["energy score"].beats_baseline, by_name["energy score"]
     for name in regimes.LABELS[1:]:
         assert by_name[f"scenario {name} off its table"].value <= 0.10
-    short = macro_scenarios.off_table(made, d, months=9, draws=1000)
+    short = macro_scenarios.off_table(made, d, months=9, draws=500)
     assert all(row.value <= 0.10 for row in short), short

@@ -1,5 +1,6 @@
 """Likeliest macro paths of an event: the search itself, the margin it follows, the command."""
 
+import dataclasses
 import functools
 import json
 
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 from clo_gen.analysis import reverse_stress as rs
 from clo_gen.analysis.likeliest_path import (
+    Answer,
     away_from_usual,
     first_along,
     likeliest_paths,
@@ -22,7 +24,7 @@ from clo_gen.analysis.likeliest_path import (
 from clo_gen.cli import app
 from clo_gen.io.problems import InputError
 from clo_gen.io.tables import config_path
-from clo_gen.reverse_stress_job import Request, event_of, examine, save
+from clo_gen.reverse_stress_job import Request, _row, event_of, examine, save
 from clo_gen.solve.design_point import Search, design_points, nearest_to_origin
 
 STATIC = f"deal='{config_path('deals/static_amortising.toml')}'"
@@ -162,8 +164,26 @@ def test_distance_is_counted_from_the_likeliest_path():
     np.testing.assert_allclose(one, 1.0)
 
 
+def test_what_is_counted_is_the_event():
+    loss, oc = rs.Event("loss", 2), rs.Event("oc", 0)
+    amounts = np.array([0.0, 5e-4, rs.LOST, 0.2])
+    np.testing.assert_array_equal(rs.happened(loss, amounts), [False, False, True, True])
+    np.testing.assert_array_equal(rs.happened(oc, amounts), [False, True, True, True])
+    a, problem, event, _ = static()
+
+    def lives(problem, values, key, numbers):
+        return jnp.where(numbers % 4 == 0, 2 * rs.LOST, 0.5 * rs.LOST)
+
+    answer = Answer(np.zeros(1), 0.0, True, 0.0, 0.0, 0.0, 0.0)
+    assert _row(problem, event, (lives, None, 128), answer, None)["all_drawn_share"] == 0.25
+    assert "0.1%" in event_of(a, Request(class_name="C"))[1]
+
+
 def test_bad_requests_are_told_at_once(small):
     a = small(STATIC)
+    third = dataclasses.replace(a, config=a.config.model_copy(update={"mode": "trajectory"}))
+    with pytest.raises(InputError, match="mode: 'trajectory'; want markov or expected"):
+        event_of(third, Request())
     with pytest.raises(InputError, match="class: 'Z'; want one of A, B, C, junior") as error:
         event_of(a, Request(class_name="Z", answers=0, scenario="boom", cosine=1.0))
     assert all(word in str(error.value) for word in ("answers: 0", "boom", "cosine: 1.0"))

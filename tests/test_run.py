@@ -13,7 +13,7 @@ from clo_gen.assemble import assemble
 from clo_gen.io.config import read_config
 from clo_gen.io.problems import InputError
 from clo_gen.io.tables import config_path
-from clo_gen.run import choose_folder, main_job
+from clo_gen.run import choose_folder, main_job, new_folder
 
 CLASSES = ["A-1", "A-2", "B", "C", "D-1a", "D-1b", "D-2", "E", "subordinated"]
 
@@ -225,3 +225,27 @@ def test_a_users_own_tape_runs(tmp_path):
     summary, _, _ = main_job(config, folder, tmp_path / "out")
     assert summary["data"]["tape"]["kind"] == "user"
     assert summary["cash_conservation_error"] < 1e-9
+
+
+def test_a_new_folder_is_complete_or_not_there(tmp_path):
+    out = tmp_path / "sub" / "out"
+    (tmp_path / "sub" / "out.partial").mkdir(parents=True)  # of a killed run
+    (tmp_path / "sub" / "out.partial" / "old").touch()
+    with pytest.raises(KeyboardInterrupt), new_folder(out) as draft:
+        (draft / "new").touch()
+        raise KeyboardInterrupt
+    assert not list((tmp_path / "sub").iterdir())
+    out.mkdir()
+    with new_folder(out) as draft:
+        (draft / "new").touch()
+        assert not list(out.iterdir())
+    assert [p.name for p in out.iterdir()] == ["new"] and not draft.exists()
+
+
+def test_a_file_that_is_here_may_be_set_from_here(tmp_path, monkeypatch):
+    """--set takes names from the current folder when they are there, else from the config's."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    config, folder = read_config(overrides=["calibration.run=mine"])
+    assert folder / config.calibration.run == tmp_path / "mine"
+    assert read_config(overrides=["calibration.run=runs/other"])[0].calibration.run == "runs/other"

@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import json
 import pathlib
+import types
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +15,10 @@ import reference
 from conftest import small_assembly
 from typer.testing import CliRunner
 
-from clo_gen import cli, pipeline
+from clo_gen import cli, pipeline, terminal_sensitivity
 from clo_gen.analysis import attribution, bumps, factors, mixing, sensitivity
 from clo_gen.analysis import contributions as euler
-from clo_gen.analysis.settings import Settings, case_of, headlines
+from clo_gen.analysis.settings import Settings, case_of, headlines, judge
 from clo_gen.io.problems import InputError
 from clo_gen.io.tables import config_path
 from clo_gen.risk.losses import tail
@@ -291,6 +292,38 @@ def test_mixed_ends_are_the_assemblies(a, deal, tmp_path):
     assert half.schedule.opening.shape == (b.deal.months, len(a.tape.frame))
 
 
+def test_the_index_of_the_notes_is_part_of_the_deal(a):
+    b = dataclasses.replace(a, setup=dataclasses.replace(a.setup, note_index=7))
+    assert mixing.differing_parts(a, b, ("baseline", "baseline")) == ("deal",)
+
+
+def test_a_difference_that_is_no_part_leaves_a_gap(a, monkeypatch):
+    deal = a.inputs.deal
+    b = dataclasses.replace(a, inputs=a.inputs.replace(deal=deal.replace(spread=deal.spread + 1)))
+    monkeypatch.setattr(mixing, "value", lambda model, weights, case: np.array(
+        [case.inputs.deal.spread.sum(), np.nan]))
+
+    def gap():
+        return mixing.between_assemblies(a, b, ("baseline", "baseline"), case_of(
+            a, None, Settings()), 2, 2).gap
+
+    assert gap() == 0.0
+    monkeypatch.setattr(mixing, "differing_parts", lambda *_: ())
+    assert gap() == pytest.approx(len(deal.spread))
+    assert mixing.largest_gap([np.nan, 1.0], [2.0, 1.0]) == np.inf
+    about = {"gap": 1e-8, "residual": 0.0, "evaluations": 1, "paths": 2, "temperature": 0.1,
+             "seconds": 0.0, "data": []}
+    warned = [any("WARNING" in line for line in terminal_sensitivity.attribution_notes(
+        types.SimpleNamespace(about=about | {"gap": x}), "x")) for x in (1e-8, 1e-10, None)]
+    assert warned == [True, False, False]
+
+
+def test_level_3_is_refused(a):
+    third = dataclasses.replace(a, config=a.config.model_copy(update={"mode": "trajectory"}))
+    with pytest.raises(InputError, match="mode: 'trajectory'; want markov or expected"):
+        judge(Settings(), ("baseline",), (third,))
+
+
 def test_configs_that_cannot_be_mixed(a, small):
     with pytest.raises(InputError) as error:
         mixing.judge_pair(a, small())
@@ -433,3 +466,14 @@ def test_two_configs_end_to_end(deal, tmp_path):
     rows = rows_of(out / "attribution.csv")
     assert {r["factor"] for r in rows} == {"macro", "prepayment"}
     assert max(abs(float(r["residual"])) for r in rows) < 1e-12
+
+
+def test_a_fee_bump_is_yearly_however_the_fee_is_due():
+    """The trustee of the static deal is paid per month, the servicer per year: the same bump."""
+    a = small_assembly(f"deal='{config_path('deals/static_amortising.toml')}'")
+    b = bumps.no_bumps(a.inputs, a.setup)
+    b = b.replace(fee=b.fee + 1e-3)
+    moved = bumps.perturb(a.params, a.inputs, b, a.setup)[1].deal.fee_rate
+    paid = ((moved - a.inputs.deal.fee_rate) * a.inputs.calendar.fee_fraction).sum(0)
+    np.testing.assert_allclose(paid, 1e-3 * a.inputs.calendar.years[-1], rtol=0.02)
+    assert len(paid) == 2

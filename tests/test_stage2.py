@@ -18,7 +18,7 @@ from clo_gen.models import systematic
 from clo_gen.models.transition import TransitionConfig
 from clo_gen.records import MacroPath
 from clo_gen.states import RATING
-from clo_gen.train import loop, portfolio, portfolio_data, stage2, transition
+from clo_gen.train import loop, portfolio, portfolio_data, stage2, stage2_report, transition
 from clo_gen.train.portfolio_data import AVERAGED, SPECULATIVE
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -238,6 +238,35 @@ def test_stage_2_from_the_command_line_and_an_interrupted_one(stage1, tmp_path):
         for x, y in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
             np.testing.assert_array_equal(x, y)
     assert not (run / "state.npz").exists()
+
+
+def test_a_part_of_zero_has_no_change():
+    rows = np.arange(3)
+    found = [[np.zeros(3), np.zeros(3)], [np.ones(3), np.ones(3)]]
+
+    def measure(simulated, rows):
+        return [{"rates": 1.0 + float(x[rows].mean()), "L_portfolio": float(x[rows].mean())}
+                for x in simulated]
+
+    test = stage2_report.rows_of_split(measure, found, rows, "test", 5)
+    assert test[0]["change"] == test[0]["low"] == 1.0
+    assert np.isnan([test[1][name] for name in ("change", "low", "high")]).all()
+    levels = stage2_job._level_rows({"macro": 0.0}, {"macro": 1.0}, "none")
+    assert "nan" not in stage2_report.verdict(
+        [*test, *({**r, "split": "held_out"} for r in test), *levels], 0.05)
+    parts, objective = {"rates": 2.0}, portfolio.Objective(rates=3.0)
+    assert portfolio.total(parts, objective, {"rates": 0.0}) == 6.0
+
+
+def test_targets_of_their_own_years_are_told_apart():
+    objective = portfolio.Objective(rates=0.4, quantiles=0.2, averages=0.4, tranches=0.0)
+    scale = {"rates": 2.0, "quantiles": 4.0, "averages": 1.0}
+    found = stage2_report.totals({"rates": 1.0, "quantiles": 4.0, "averages": 0.0}, objective,
+                                 scale)
+    assert found["L_portfolio"] == pytest.approx(0.4)
+    assert found[stage2_report.OWN] == pytest.approx((0.4 * 0.5 + 0.2) / 0.6)
+    none = portfolio.Objective(rates=0.0, quantiles=0.0)
+    assert stage2_report.OWN not in stage2_report.totals({"averages": 1.0}, none, scale)
 
 
 def test_training_goes_on_only_within_the_guard():

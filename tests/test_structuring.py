@@ -43,6 +43,16 @@ def test_climb_finds_a_vertex_and_keeps_to_fixed_rows():
     assert found.settled
 
 
+def test_climb_has_not_settled_where_the_limits_contradict_each_other():
+    def evaluate(x):
+        return x.sum(), np.ones(2), np.array([5.0 - x[0]]), np.array([[-1.0, 0.0]])
+
+    rows = np.array([[1.0, 1.0], [-1.0, -1.0]])  # a sum of at most 1 and at least 2
+    limits = dataclasses.replace(BOX, rows=rows, right=np.array([1.0, -2.0]))
+    found = climb(evaluate, np.ones(2), limits)
+    assert not found.settled and found.steps == 1 and found.value == 2.0
+
+
 @pytest.mark.parametrize("start", [[0.3, 0.3], [2.0, 1.0]])  # the second breaks the limit
 def test_climb_on_a_circle_meets_its_optimality_conditions(start):
     def evaluate(x):
@@ -98,6 +108,11 @@ def test_ratings_of_any_agency(small):
     assert [names[r] for r in rows] == ["Aaa", "Baa3", "Ba3"]
     with pytest.raises(InputError, match="notes q, rating: ''; want a rating of any agency"):
         rating_rows({"q": ""})
+    third = small(STATIC)
+    third = dataclasses.replace(third, config=third.config.model_copy(
+        update={"mode": "trajectory"}))
+    with pytest.raises(InputError, match="mode: 'trajectory'; want markov or expected"):
+        judge(third, Request())
     with pytest.raises(InputError, match="paths: 1") as error:
         judge(small(STATIC), Request(paths=1, scenario="boom"))
     assert "boom" in str(error.value)

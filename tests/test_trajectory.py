@@ -324,7 +324,7 @@ def test_training_finds_what_the_synthetic_loans_do(data):
     config = loop.TrainConfig(epochs=8, batch=64, learning_rate=1e-2, evaluate_every=8)
     params, _ = loop.fit(task, config)
     metrics = {(m.name, m.baseline_name): m for m in
-               evaluate(training.assemble(params, data), data, draws=24, paths=8)}
+               evaluate(training.assemble(params, data), data, draws=12, paths=4)}
     states = metrics["state log-likelihood", "cohort matrix"]
     assert states.low > 0 and "synthetic" in states.split
     crps = metrics["payment, given state: CRPS", "contract (absolute error)"]

@@ -38,6 +38,7 @@ class Attribution:
     detail: object = None  # finer shares, where the method has them
     evaluations: int = 0  # of the model: values and slopes
     method: str = "Shapley"
+    gap: float | None = None  # of the end as mixed to the end's own value, where that is another
 
     @property
     def total(self):

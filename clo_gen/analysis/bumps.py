@@ -129,6 +129,14 @@ def _perturbed_deal(deal, b: Bumps):
         trigger=deal.trigger + b.trigger, fee_rate=deal.fee_rate + b.fee)
 
 
+def _a_year(calendar):
+    """What turns a yearly fee rate into the one a fee accrues at [F]: fees that are due per payment
+    have their rate per payment, too."""
+    payments = calendar.fee_fraction.shape[0]
+    per_payment = (calendar.fee_fraction == 1.0).all(0)
+    return jnp.where(per_payment, calendar.years[-1] / payments, 1.0)
+
+
 def perturb(params: Params, inputs: Inputs, b: Bumps, setup: Setup):
     """(Params, Inputs) with the bumps in them, for `bumped(setup)`.
 
@@ -146,8 +154,9 @@ def perturb(params: Params, inputs: Inputs, b: Bumps, setup: Setup):
         prepayment=params.prepayment.replace(cpr=params.prepayment.cpr + b.prepayment),
         loadings=load.replace(cohort=load.cohort * factor[0], industry=load.industry * factor[1],
                               region=load.region * factor[2]))
+    yearly = b.replace(fee=b.fee * _a_year(inputs.calendar))
     return params, inputs.replace(tape=tape, schedule=schedule(tape, inputs.calendar, today),
-                                  deal=_perturbed_deal(inputs.deal, b), purchases=purchases)
+                                  deal=_perturbed_deal(inputs.deal, yearly), purchases=purchases)
 
 
 def by_month(quarters, months):

@@ -20,7 +20,6 @@ from clo_gen import mesh, pipeline, rng
 from clo_gen.analysis.bumps import Case
 from clo_gen.analysis.settings import Settings, case_of
 from clo_gen.assemble import Assembly
-from clo_gen.models import systematic, trajectory_states
 from clo_gen.pipeline import Setup
 
 LEVELS = (0.95, 0.99)  # of the CVaR that loans contribute to
@@ -32,21 +31,13 @@ def pool_loss(weight, case: Case, number, *, setup: Setup):
     Loans already in default at the cut-off count, and recoveries after the end are lost, as in
     PathResult.loss.
     """
-    i, months = case.inputs, case.inputs.schedule.opening.shape[0]
+    i = case.inputs
     tape = i.tape.replace(balance=i.tape.balance * weight)
     contract = i.schedule.replace(opening=i.schedule.opening * weight[None],
                                   principal=i.schedule.principal * weight[None])
     sources = rng.sources(rng.path_key(case.key, number))
-    path = setup.macro_sample(case.params.macro, sources.macro, i.history, case.scenario,
-                              setup.series)
-    shifts = systematic.sample(case.params.loadings, sources, months, setup.groups)
-    index = pipeline.index_paths(path, i.curves, setup.index_columns)
-    mode = setup.mode
-    if mode == "trajectory":
-        mode = trajectory_states.mode(case.params.trajectory, path, setup.first_month)
-    lived = pipeline.live(tape, contract, i.deal, pipeline.transitions_of(case.params, path, setup),
-                          shifts, index, sources.loan, space=setup.space, mode=mode,
-                          lag=setup.recovery_lag)
+    lived = pipeline.live_pool(case.params, i.replace(tape=tape, schedule=contract),
+                               case.scenario, sources, setup=setup)[0]
     return lived.collections.loss.sum() + lived.collections.defaulted[-1]
 
 

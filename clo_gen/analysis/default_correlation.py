@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from clo_gen import pipeline
 from clo_gen.analysis.conditional_losses import loan_moments
-from clo_gen.analysis.variance import live_pool
 from clo_gen.models import copula
 
 
@@ -39,7 +39,8 @@ def conditional_defaults(params, inputs, scenario, sources, horizons, *, setup):
 
 def drawn_defaults(params, inputs, scenario, sources, horizons, *, setup):
     """Default flags [H, L] by `horizons` (months) of one path with its loans drawn."""
-    lived = live_pool(params, inputs, scenario, sources, setup=setup, keep_loans=True)
+    lived, _, _ = pipeline.live_pool(params, inputs, scenario, sources, setup=setup,
+                                     keep_loans=True)
     return lived.loans.weights[jnp.asarray(horizons) - 1, :, setup.space.default].astype(float)
 
 

@@ -7,7 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.stats import norm
 
-from clo_gen.analysis.reverse_stress import LOST, Event, Problem, macro_values, noise_size, yearly
+from clo_gen.analysis.reverse_stress import (
+    Event,
+    Problem,
+    happened,
+    macro_values,
+    noise_size,
+    yearly,
+)
 from clo_gen.solve.design_point import Search, design_points
 
 TEMPERATURES = (0.003, 0.0)  # of the tests, in turn
@@ -56,7 +63,7 @@ def likeliest_paths(problem: Problem, margins, event: Event, *, key, answers=3, 
         return jax.tree.map(np.asarray, found)
 
     origin = jax.tree.map(lambda x: x[0], evaluate(begin, 0.0))
-    if _happened(event, origin):
+    if happened(event, origin.amount):
         return (Answer(begin[0], 0.0, True, float(origin.margin), float(origin.amount),
                        float("nan"), float("nan")),)
     pool, nearest, refined = [], None, False
@@ -103,10 +110,6 @@ def _search(evaluate, begin, away, cosine, search):
     return [w.best for w in walkers if w.best is not None], min(walkers, key=lambda w: w.margin).x
 
 
-def _happened(event, found):
-    return bool(found.margin <= 0.0 if event.kind == "oc" else found.amount >= LOST)
-
-
 def _judged(evaluate, event, x, width):
     """Answer nearest to the origin on the ray through `x` [D], under hard tests."""
     low, high, best = *RAY, None
@@ -114,17 +117,17 @@ def _judged(evaluate, event, x, width):
         at = np.linspace(low, high, width + 1)[1:]
         found = evaluate(at[:, None] * x, 0.0)
         each = [jax.tree.map(lambda a, n=n: a[n], found) for n in range(width)]
-        hit = [_happened(event, one) for one in each]
-        first = int(np.argmax(hit)) if any(hit) else width - 1
+        hit = happened(event, found.amount)
+        first = int(np.argmax(hit)) if hit.any() else width - 1
         best = at[first], each[first]
-        if not any(hit):
+        if not hit.any():
             break
         low, high = (at[first - 1] if first else low), at[first]
     scale, judged = best
     noise = scale * x
     size, steep = np.linalg.norm(noise), np.linalg.norm(judged.slope)
     aligned = -noise @ judged.slope / max(size * steep, 1e-300)
-    return Answer(noise, float(size), _happened(event, judged), float(judged.margin),
+    return Answer(noise, float(size), bool(happened(event, judged.amount)), float(judged.margin),
                   float(judged.amount), float(aligned), float("nan"))
 
 

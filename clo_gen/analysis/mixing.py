@@ -41,7 +41,7 @@ def _pieces(a: Assembly, scenario, part, same_loans):
         "correlation": ((), p.loadings),
         "recovery": (s.recovery_lag, i.tape.recovery_rate if same_loans else ()),
         "pool": (s.groups, tape),
-        "deal": ((s.waterfall, s.first_month), (i.deal, i.calendar, i.purchases)),
+        "deal": ((s.waterfall, s.first_month, s.note_index), (i.deal, i.calendar, i.purchases)),
     }[part]
 
 
@@ -122,18 +122,25 @@ def mixed(start: Assembly, end: Assembly, scenarios, taken):
     return params, inputs, scenario, setup
 
 
+def largest_gap(mixture, own):
+    """Largest distance [] between outcomes [O]; inf where one of the two is missing."""
+    mixture, own = np.asarray(mixture), np.asarray(own)
+    missing = np.isnan(mixture) != np.isnan(own)
+    return float(np.max(np.where(missing, np.inf, np.nan_to_num(np.abs(mixture - own)))))
+
+
 def between_assemblies(start: Assembly, end: Assembly, scenarios, case: Case, paths, block, *,
                        on_value=lambda done, all_values: None):
     """Attribution to the PARTS that differ, by Shapley; `case` gives key and temperature.
 
-    A pool of other loans, or a deal of other dates, is another program to compile: up to 4. Raises
+    Its `gap` is what the mixture of all parts of `end` leaves between itself and `end`. A pool of
+    other loans, or a deal of other dates, is another program to compile: up to 4. Raises
     InputError as judge_pair does.
     """
     judge_pair(start, end)
     models = {}
 
-    def value_of(taken):
-        params, inputs, scenario, setup = mixed(start, end, scenarios, taken)
+    def value_at(params, inputs, scenario, setup):
         if setup not in models:
             models[setup] = model_of(
                 lambda weights, case, numbers: mixed_outcomes(weights, case, numbers, setup=setup),
@@ -143,4 +150,8 @@ def between_assemblies(start: Assembly, end: Assembly, scenarios, case: Case, pa
         weights = jnp.zeros((-(-months // QUARTER), len(setup.series)))
         return value(models[setup], weights, here)
 
-    return shapley(value_of, differing_parts(start, end, scenarios), on_value=on_value)
+    found = shapley(lambda taken: value_at(*mixed(start, end, scenarios, taken)),
+                    differing_parts(start, end, scenarios), on_value=on_value)
+    own = value_at(end.params.replace(trajectory=None), end.inputs, end.scenarios[scenarios[1]],
+                   dataclasses.replace(end.setup, mode="expected"))
+    return dataclasses.replace(found, gap=largest_gap(found.end, own))

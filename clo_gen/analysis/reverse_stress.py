@@ -58,6 +58,11 @@ class Margin:
     amount: jax.Array  # [] share of the class unpaid at maturity; OC: shortfall of the log ratio
 
 
+def happened(event: Event, amount):
+    """Where `amount` (of Margin, happens or run_forward) is the event."""
+    return amount >= LOST if event.kind == "loss" else amount > 0.0
+
+
 def generator(macro):
     """Module with `noise_size` and `decode` for the parameters of a macro generator, or None where
     it is no map of normal noise (block bootstrap)."""

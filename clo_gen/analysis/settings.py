@@ -30,8 +30,9 @@ class Settings:
         return -(-min(self.block, self.paths) // devices) * devices
 
 
-def judge(settings: Settings, scenarios, known):
-    """Raises InputError with every option that is out of range and every scenario not `known`."""
+def judge(settings: Settings, scenarios, assemblies):
+    """Raises InputError with every option that is out of range, every one of `scenarios` that its
+    assembly has not, and a mode that is not followed."""
     problems = Problems("options")
     for name, low, high in (("paths", 2, 100_000), ("obligors", 0, 1000), ("bars", 1, 100)):
         if not low <= getattr(settings, name) <= high:
@@ -39,9 +40,11 @@ def judge(settings: Settings, scenarios, known):
     if settings.temperature is not None and not 0.0 < settings.temperature <= 1.0:
         problems.add("--temperature", settings.temperature, "a number above 0, at most 1: at 0 the "
                      "tests have no slope")
-    for name, of in zip(scenarios, known, strict=True):
-        if name not in of:
-            problems.add("scenario", name, "one of " + ", ".join(of))
+    for name, a in zip(scenarios, assemblies, strict=True):
+        if name not in a.scenarios:
+            problems.add("scenario", name, "one of " + ", ".join(a.scenarios))
+    if any(a.config.mode == "trajectory" for a in assemblies):
+        problems.add("mode", "trajectory", "markov or expected: slopes are those of levels 1 and 2")
     problems.raise_if_any()
 
 

@@ -20,7 +20,6 @@ from clo_gen.cash import new_collateral
 from clo_gen.deal.analytics import internal_rate
 from clo_gen.deal.tranche import credit_enhancement
 from clo_gen.deal.waterfall import run_waterfall
-from clo_gen.models import systematic
 from clo_gen.numerics import safe_ratio
 from clo_gen.risk.losses import UNPAID
 
@@ -59,17 +58,12 @@ class Outcome:
 
 
 def live_pools(params, inputs, scenario, key, numbers, *, setup):
-    """Pools of paths `numbers` [N] of `key`, in the mode of `setup`."""
-    i, months = inputs, inputs.schedule.opening.shape[0]
+    """Pools of paths `numbers` [N] of `key`, in the mode of `setup` (jobs: `markov`)."""
+    i = inputs
 
     def one(n):
         sources = rng.sources(rng.path_key(key, n))
-        path = setup.macro_sample(params.macro, sources.macro, i.history, scenario, setup.series)
-        index = pipeline.index_paths(path, i.curves, setup.index_columns)
-        transitions = pipeline.transitions_of(params, path, setup)
-        shifts = systematic.sample(params.loadings, sources, months, setup.groups)
-        lived = pipeline.live(i.tape, i.schedule, i.deal, transitions, shifts, index, sources.loan,
-                              space=setup.space, mode=setup.mode, lag=setup.recovery_lag)
+        lived, transitions, index = pipeline.live_pool(params, i, scenario, sources, setup=setup)
         new = None if i.purchases is None else new_collateral.from_transitions(
             i.purchases, transitions.matrix.mean(0), index[:, setup.note_index], setup.space,
             i.calendar)

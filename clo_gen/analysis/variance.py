@@ -22,7 +22,6 @@ import numpy as np
 
 from clo_gen import pipeline, rng
 from clo_gen.analysis.conditional_losses import loan_moments
-from clo_gen.models import systematic, trajectory_states
 
 NAMES = ("macro", "cohort", "factor", "idiosyncratic")
 OTHER = 2**32 - 1  # fold of the key from which redrawn sources come; no path has this number
@@ -34,24 +33,9 @@ INDICES = (*NESTED, (1, 0, 1, 1), (1, 1, 0, 1), (1, 1, 1, 0), (1, 0, 0, 0), (0, 
            (0, 0, 1, 0))
 
 
-def live_pool(params, inputs, scenario, sources, *, setup, keep_loans=False):
-    """pipeline.Lived of one path: all of pipeline.simulate_from but the waterfall, and so seconds
-    to compile; the same draws, bit for bit."""
-    i, months = inputs, inputs.schedule.opening.shape[0]
-    path = setup.macro_sample(params.macro, sources.macro, i.history, scenario, setup.series)
-    shifts = systematic.sample(params.loadings, sources, months, setup.groups)
-    mode = setup.mode
-    if mode == "trajectory":
-        mode = trajectory_states.mode(params.trajectory, path, setup.first_month)
-    index = pipeline.index_paths(path, i.curves, setup.index_columns)
-    return pipeline.live(i.tape, i.schedule, i.deal, pipeline.transitions_of(params, path, setup),
-                         shifts, index, sources.loan, space=setup.space, mode=mode,
-                         lag=setup.recovery_lag, keep_loans=keep_loans)
-
-
 def pool_loss(params, inputs, scenario, sources, *, setup):
     """PathResult.loss [] of pipeline.simulate_from, without the waterfall."""
-    lived = live_pool(params, inputs, scenario, sources, setup=setup)
+    lived = pipeline.live_pool(params, inputs, scenario, sources, setup=setup)[0]
     return lived.collections.loss.sum() + lived.collections.defaulted[-1]
 
 

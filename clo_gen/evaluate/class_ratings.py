@@ -28,12 +28,22 @@ def _moodys_names():
 
 def rating_rates(rating, wal_years):
     """(S&P historical rate of the letter, stand-in idealised rate of the notch) over the WAL;
-    None each for a class without rating."""
-    if not rating:
+    None each for a class without rating, or with one that the tables do not know."""
+    if not _known(rating):
         return None, None
     years = np.nan if wal_years is None else wal_years
     return (_rate(sp_default_table(), rating_notches()[rating][0], years),
             _rate(idealised_default_table_standin(), _moodys_names()[rating], years))
+
+
+def _known(rating):
+    return _moodys_names().get(rating) in idealised_default_table_standin().names
+
+
+def _note(rating):
+    if not rating or _known(rating):
+        return ""
+    return f"rating {rating}: no agency's, AAA to CCC-; compared with no rate"
 
 
 def _within(low, high, rate):
@@ -66,5 +76,6 @@ def class_table(summary, ratings):
                 "wal_years": found["wal_years"], "loss_probability": p, "p_high": min(high, 1.0),
                 "historical_rate": historical, "idealised_rate": idealised,
                 "within": _within(low, high, idealised),
-                "implied_rating": found.get("implied_rating"), "ordered": ordered})
+                "implied_rating": found.get("implied_rating"), "ordered": ordered,
+                "note": _note(ratings.get(name, ""))})
     return rows

@@ -96,7 +96,9 @@ class BacktestConfig(Record):
 
 
 _FILES = (("yearly", "file"), ("monthly", "file"), ("severity", "file"), ("loans", "run"),
-          ("loans", "loans"), ("loans", "panel"), ("classes", "run"), ("ratings", "events"))
+          ("loans", "loans"), ("loans", "panel"), ("classes", "run"), ("ratings", "events"),
+          ("ratings", "macro", "source"), ("ratings", "macro", "run"),
+          ("ratings", "transitions", "events"), ("ratings", "transitions", "run"))
 PARTS = ("ratings", "yearly", "monthly", "loans", "severity", "classes")
 
 
@@ -110,8 +112,10 @@ def read_backtest(path=None, overrides=()):
     for assignment in overrides:
         set_value(data, assignment)
     source = f"{path} with {', '.join(overrides)}" if overrides else path
-    for table, key in _FILES:
-        part = data.get(table)
+    for *tables, key in _FILES:
+        part = data
+        for table in tables:
+            part = part.get(table) if isinstance(part, dict) else None
         if isinstance(part, dict) and isinstance(part.get(key), str) and part[key] != "embedded":
             part[key] = str((path.parent / part[key]).resolve())
     config = parse(data, BacktestConfig, source)

@@ -142,8 +142,16 @@ class ScenarioTable(Record):
     scenarios: dict[str, ScenarioTerms]
 
 
+_FILES = ("run", "deal", "file", "columns", "source", "events", "scenario_file", "counts",
+          "default_counts", "severities", "loans", "months")
+
+
 def set_value(data, assignment):
-    """Puts one `a.b=value` (TOML value; bare text counts as a string) into nested dict `data`."""
+    """Puts one `a.b=value` (TOML value; bare text counts as a string) into nested dict `data`.
+
+    The name of a file or folder that exists is taken from the current folder, as on any command
+    line; another one stays relative to the config, as in the config itself.
+    """
     key, equals, text = assignment.partition("=")
     if not equals or not key.strip():
         raise InputError(f"--set {assignment}: want key=value, such as macro.lags=3")
@@ -152,6 +160,8 @@ def set_value(data, assignment):
     except tomllib.TOMLDecodeError:
         value = text
     *parents, leaf = key.strip().split(".")
+    if leaf in _FILES and isinstance(value, str) and pathlib.Path(value).exists():
+        value = str(pathlib.Path(value).resolve())
     for parent in parents:
         data = data.setdefault(parent, {})
         if not isinstance(data, dict):

@@ -98,9 +98,12 @@ def _simulated(statistic_of, exceptions, simulated):
 def independence(exceptions, *, draws=9999, seed=0):
     """LikelihoodRatio of Christoffersen's independence test of `exceptions` [T] bool.
 
-    p_exact permutes the periods: exact given the number of exceptions, whatever their rate.
+    p_exact permutes the periods: exact given the number of exceptions, whatever their rate. Fewer
+    than two periods say nothing: nan.
     """
     exceptions = np.asarray(exceptions, bool)
+    if len(exceptions) < 2:
+        return LikelihoodRatio(np.nan, np.nan, np.nan, 1)
     found = float(_independence(exceptions))
     shuffled = np.random.default_rng(seed).permuted(np.tile(exceptions, (draws, 1)), axis=1)
     return LikelihoodRatio(found, float(stats.chi2.sf(found, 1)),
@@ -112,9 +115,11 @@ def conditional_coverage(exceptions, rate, *, promised=None, draws=9999, seed=0)
 
     `rate` [] is the promised one; p_exact is simulated from `promised` ([T], the probabilities
     that a discrete VaR really leaves) where it is given. The two statistics add: coverage is judged
-    on all periods but the first, on which independence conditions.
+    on all periods but the first, on which independence conditions. Fewer than two say nothing: nan.
     """
     exceptions = np.asarray(exceptions, bool)
+    if len(exceptions) < 2:
+        return LikelihoodRatio(np.nan, np.nan, np.nan, 2)
 
     def statistic(series):
         return (_pof(series[..., 1:].sum(-1), series.shape[-1] - 1, rate)
@@ -159,7 +164,7 @@ def traffic_light(exceptions, periods, rate=0.01):
     below = float(stats.binom.cdf(exceptions, periods, rate))
     zone = "green" if below < 0.95 or exceptions == 0 else "yellow" if below < 0.9999 else "red"
     factor = np.nan
-    if periods == 250 and rate == 0.01:
+    if periods == 250 and np.isclose(rate, 0.01):
         factor = {"green": 0.0, "red": 1.0}.get(zone) if zone != "yellow" else (
             PLUS_FACTORS[exceptions - 5])
     return TrafficLight(zone, below, factor)

@@ -15,7 +15,8 @@ from scipy import stats
 
 @dataclasses.dataclass(frozen=True)
 class Ranking:
-    """How well a score ranks defaulters above the others; nan where one kind is missing."""
+    """How well a score ranks defaulters above the others; nan where one kind is missing, the error
+    nan where there is one of a kind, or one cluster."""
 
     auc: float  # probability that a defaulter has the higher score, ties count half
     error: float  # standard error of the AUC
@@ -49,7 +50,7 @@ def ranking(score, defaulted, *, cluster=None, level=0.95):
     above = (overall[bad] - stats.rankdata(score[bad])) / others
     below = 1.0 - (overall[~bad] - stats.rankdata(score[~bad])) / defaults
     auc = float(above.mean())
-    if defaults < 2 or others < 2:
+    if defaults < 2 or others < 2 or cluster is not None and len(np.unique(cluster)) < 2:
         return Ranking(auc, np.nan, np.nan, np.nan, defaults, len(bad))
     if cluster is None:
         variance = above.var(ddof=1) / defaults + below.var(ddof=1) / others

@@ -31,7 +31,7 @@ class Fit:
     high: np.ndarray
     log_likelihood: float
     observations: int
-    converged: bool
+    converged: bool  # False, and a likelihood of 0, where the search could not start
     note: str = ""
 
     @property
@@ -128,13 +128,17 @@ def _judge(family: Family, x):
                          " that are numbers of at least 0")
     if family.support == "unit" and (x > 1.0).any():
         raise ValueError(f"{family.name}: largest value {x.max():g}; want shares in [0, 1]")
-    inside = x[:, 0] / np.maximum(x[:, 1], 1e-300) if shape == 2 else x[_point_masses(x, family)
-                                                                        == 0]
+    if shape == 2 and ((x[:, 1] <= 0.0) | (x[:, 0] > x[:, 1])).any():
+        k, n = x[(x[:, 1] <= 0.0) | (x[:, 0] > x[:, 1])][0]
+        raise ValueError(f"{family.name}: {k:g} events of exposure {n:g}; want an exposure above 0 "
+                         "and no more events than it")
+    inside = x[:, 0] / x[:, 1] if shape == 2 else x[_point_masses(x, family) == 0]
     if len(np.unique(inside)) < 3:
         raise ValueError(f"{family.name}: {len(np.unique(inside))} different values; want at "
                          "least 3")
 
 
 def fit_all(names, x, **options):
-    """[Fit] of several families to one sample, best AIC first."""
-    return sorted((fit(name, x, **options) for name in names), key=lambda f: f.aic)
+    """[Fit] of several families to one sample, best AIC first, those that did not converge last."""
+    return sorted((fit(name, x, **options) for name in names),
+                  key=lambda f: (not f.converged, f.aic))

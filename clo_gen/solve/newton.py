@@ -10,7 +10,7 @@ class Minimum:
     """Where a damped Newton iteration stopped."""
 
     x: jax.Array  # [P]
-    value: jax.Array  # []
+    value: jax.Array  # [] inf where the objective is not finite at the start
     hessian: jax.Array  # [P, P] at x
     converged: jax.Array  # [] bool: a further step would gain at most `tol` (1 + |value|)
 
@@ -58,7 +58,7 @@ def newton(objective, start, data, *, steps=60, tol=1e-10, longest=2.0):
     def body(carry):
         n, x, trial, found, _, damping = carry
         new = parts(trial)
-        better = _finite(new) & ((new[0] <= found[0]) | (n == 0))
+        better = _finite(new) & (new[0] <= found[0])
         x = jnp.where(better, trial, x)
         found = jax.tree.map(lambda a, b: jnp.where(better, a, b), new, found)
         damping = jnp.where(better, damping * 0.1, damping * 10.0 + 1e-3)
@@ -67,8 +67,8 @@ def newton(objective, start, data, *, steps=60, tol=1e-10, longest=2.0):
 
     start = jnp.asarray(start)
     size, dtype = start.shape[0], start.dtype
-    none = jnp.zeros((), dtype), jnp.zeros(size, dtype), jnp.eye(size, dtype=dtype)
+    none = jnp.asarray(jnp.inf, dtype), jnp.zeros(size, dtype), jnp.eye(size, dtype=dtype)
     first = (jnp.zeros((), int), start, start, none, jnp.asarray(jnp.inf, dtype),
              jnp.full((), 1e-3, dtype))
     _, x, _, (value, _, hessian), gain, _ = jax.lax.while_loop(go_on, body, first)
-    return Minimum(x, value, hessian, gain <= tol)
+    return Minimum(x, value, hessian, (gain <= tol) & jnp.isfinite(value))

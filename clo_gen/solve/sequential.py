@@ -27,17 +27,18 @@ class Limits:
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """Best x seen: of those that break least, the one of the highest value."""
+    """Where the climb ended: each step on its way raised value - penalty * broken margins."""
 
     x: np.ndarray  # [n]
     value: float
     margins: np.ndarray  # [m]
     steps: int
-    settled: bool  # the trust region shrank to `smallest`
+    settled: bool  # the trust region shrank to `smallest`, or nothing within it promised a gain
 
 
 def _step(slope, margins, jacobian, x, radius, limits: Limits, penalty):
-    """Step [n] of the linear model within `radius` [n]; margins may be broken at `penalty`."""
+    """Step [n] of the linear model within `radius` [n], margins broken at `penalty`; None where its
+    program has no solution (`limits` contradict each other)."""
     n, m = len(x), len(margins)
     low = np.maximum(limits.low - x, -radius)
     high = np.minimum(limits.high - x, radius)
@@ -47,7 +48,7 @@ def _step(slope, margins, jacobian, x, radius, limits: Limits, penalty):
                      A_ub=np.vstack([elastic, fixed]),
                      b_ub=np.concatenate([margins, limits.right - limits.rows @ x]),
                      bounds=[*zip(low, high, strict=True), *([(0.0, None)] * m)])
-    return solved.x[:n] if solved.success else np.zeros(n)
+    return solved.x[:n] if solved.success else None
 
 
 def climb(evaluate, start, limits: Limits, *, radius=0.2, smallest=2e-3, steps=40, penalty=20.0,
@@ -64,23 +65,25 @@ def climb(evaluate, start, limits: Limits, *, radius=0.2, smallest=2e-3, steps=4
 
     x = np.asarray(start, float)
     now = evaluate(x)
-    best, done = now, 0
+    done, settled = 0, False
     for done in range(1, steps + 1):  # noqa: B007
         on_step(done)
         value, slope, margins, jacobian = now
         step = _step(slope, margins, jacobian, x, radius * size, limits, penalty)
+        if step is None:
+            break
         model = merit(value + slope @ step, margins + jacobian @ step) - merit(value, margins)
         if model <= 1e-9:
-            radius = 0.0
+            settled = True
             break
         tried = evaluate(x + step)
         gain = merit(tried[0], tried[2]) - merit(value, margins)
         if gain > 0.1 * model:
             x, now = x + step, tried
-            best = now
             radius = radius * 1.5 if gain > 0.75 * model else radius
         else:
             radius *= 0.4
         if radius < smallest:
+            settled = True
             break
-    return Found(x, float(best[0]), np.asarray(best[2]), done, bool(radius < smallest))
+    return Found(x, float(now[0]), np.asarray(now[2]), done, settled)

@@ -62,9 +62,9 @@ class HeldOut:
     high: float
     before: float  # expected, by the bands' average hazards of the other trusts
     after: float  # expected, calibrated on the other trusts
-    ratio_before: float
+    ratio_before: float  # nan where nothing was lost
     ratio: float
-    within: bool  # |ratio - 1| <= tolerance
+    within: bool  # |ratio - 1| <= tolerance; False where nothing was lost
     fit: Calibration  # of the other trusts
 
 
@@ -204,17 +204,17 @@ def left_out(trust, train: AutoLives, test: AutoLives, severity, tolerance):
     count, after = expected_defaults(test, *jax.jit(loan_hazards.monthly)(hazards, *terms))
     bands = (x[test.band][:, None] * np.ones(test.age.shape) for x in band_hazards(train))
     _, before = expected_defaults(test, *bands)
-    lost, total = (test.default * test.balance).sum(1), test.start_balance
-    share = severity * lost.sum() / total.sum()
+    rows = np.column_stack([(test.default * test.balance).sum(1), test.start_balance])
 
     def ratio(rows):
         return np.array([severity * rows[:, 0].sum() / rows[:, 1].sum()])
 
-    low, high = bootstrap(ratio, np.column_stack([lost, total]), 1)
-    before, after = (severity * x / total.sum() for x in (before, after))
-    return HeldOut(trust, len(total), int(test.default.sum()), count, float(share), float(low[0]),
-                   float(high[0]), float(before), float(after), float(before / share),
-                   float(after / share), bool(abs(after / share - 1.0) <= tolerance), calibration)
+    share, (low, high) = float(ratio(rows)[0]), bootstrap(ratio, rows, 1)
+    before, after = (float(severity * x / rows[:, 1].sum()) for x in (before, after))
+    old, new = (x / share if share > 0 else np.nan for x in (before, after))
+    within = abs(new - 1.0) <= tolerance
+    return HeldOut(trust, len(rows), int(test.default.sum()), count, share, float(low[0]),
+                   float(high[0]), before, after, old, new, within, calibration)
 
 
 def severities(path):

@@ -239,6 +239,6 @@ def numbers(w: World, objective: Objective, examples, key):
 
 
 def total(parts, objective: Objective, scale):
-    """L_portfolio [] of `parts`, each over its `scale` {part: []}."""
-    return sum(getattr(objective, name) * parts[name] / scale[name] for name in parts
+    """L_portfolio [] of `parts`, each over its `scale` {part: float}, 1 where that is 0."""
+    return sum(getattr(objective, name) * parts[name] / (scale[name] or 1.0) for name in parts
                if getattr(objective, name))

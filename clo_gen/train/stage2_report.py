@@ -10,6 +10,8 @@ from clo_gen import rng
 from clo_gen.train import portfolio
 
 _INTERVAL = (0.05, 0.95)
+OWN_YEARS = ("rates", "quantiles")  # parts whose targets are of the years that they are measured on
+OWN = "L_portfolio, targets of its own years only"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,9 +41,19 @@ class Measure:
             chosen = jax.tree.map(lambda x: x[rows], numbers)
             parts = {k: float(v) for k, v in self.parts_of(self.world, chosen).items()}
             if self.scale is not None:
-                parts["L_portfolio"] = float(portfolio.total(parts, self.objective, self.scale))
+                parts |= totals(parts, self.objective, self.scale)
             out.append(parts)
         return out
+
+
+def totals(parts, objective, scale):
+    """{L_portfolio: of all `parts`, OWN: of OWN_YEARS alone, their weights made to add to 1}."""
+    out = {"L_portfolio": float(portfolio.total(parts, objective, scale))}
+    own = {name: parts[name] for name in OWN_YEARS if name in parts and getattr(objective, name)}
+    if own:
+        weight = sum(getattr(objective, name) for name in own)
+        out[OWN] = float(portfolio.total(own, objective, scale)) / weight
+    return out
 
 
 def simulated(draws: Draws, params):
@@ -56,6 +68,16 @@ def mean(parts):
     return {name: float(np.mean([p[name] for p in parts])) for name in parts[0]}
 
 
+def relative(change, before):
+    """`change` as a share of `before`; nan where that is 0."""
+    return float(change / before) if before else np.nan
+
+
+def shown(change, form="+.1%"):
+    """A relative change as text; "-" where there is none."""
+    return "-" if np.isnan(change) else format(change, form)
+
+
 def rows_of_split(measure, found, rows, split, draws):
     """Report rows of one split; the change has a 90 % bootstrap interval over its years.
 
@@ -68,16 +90,18 @@ def rows_of_split(measure, found, rows, split, draws):
     for _ in range(draws):
         some = rows[generator.integers(0, len(rows), len(rows))]
         b, a = (mean(measure(s, some)) for s in few)
-        resampled.append({k: a[k] / b[k] - 1.0 if b[k] else np.nan for k in b})
+        resampled.append({k: relative(a[k] - b[k], b[k]) for k in b})
     out = []
     for name in before[0]:
         old, new = (np.array([p[name] for p in x]) for x in (before, after))
-        low, high = np.nanquantile([r[name] for r in resampled], _INTERVAL)
+        drawn = [r[name] for r in resampled if np.isfinite(r[name])]
+        low, high = np.quantile(drawn, _INTERVAL) if drawn else (np.nan, np.nan)
+        each = np.array([relative(n - o, o) for n, o in zip(new, old, strict=True)])
         out.append({"quantity": name, "split": split, "before": float(old.mean()),
-                    "after": float(new.mean()), "change": float(new.mean() / old.mean() - 1.0),
+                    "after": float(new.mean()),
+                    "change": relative(new.mean() - old.mean(), old.mean()),
                     "low": float(low), "high": float(high),
-                    "simulation_error": float(
-                        (new / old - 1.0).std(ddof=1) / np.sqrt(len(old)))})
+                    "simulation_error": float(each.std(ddof=1) / np.sqrt(len(old)))})
     return out
 
 
@@ -86,11 +110,11 @@ def verdict(rows, guard):
     at = {(r["quantity"], r["split"]): r for r in rows}
     test, held = at["L_portfolio", "test"], at["L_portfolio", "held_out"]
     worst = max((r for r in rows if r["quantity"] in ("L_macro", "L_transition")),
-                key=lambda r: r["change"])
-    return (f"L_portfolio {test['change']:+.1%} on the test years "
-            f"(90 % interval over years {test['low']:+.1%} to {test['high']:+.1%}), "
-            f"{held['change']:+.1%} on the years that stopped the training; worst stage-1 held-out "
-            f"loss {worst['quantity']} {worst['change']:+.1%} (guard {guard:+.0%})")
+                key=lambda r: np.nan_to_num(r["change"], nan=-np.inf))
+    return (f"L_portfolio {shown(test['change'])} on the test years "
+            f"(90 % interval over years {shown(test['low'])} to {shown(test['high'])}), "
+            f"{shown(held['change'])} on the years that stopped the training; worst stage-1 "
+            f"held-out loss {worst['quantity']} {shown(worst['change'])} (guard {guard:+.0%})")
 
 
 def notes(data):
