@@ -214,6 +214,7 @@ def test_moments_of_recoveries_are_those_of_draws():
     np.testing.assert_allclose(ends, [0.0, 1.0, 1 / (1 + np.exp(-2.0))])
 
 
+@pytest.mark.slow
 def test_a_runs_loss_is_differentiable_in_the_knobs():
     """Against central differences, through the whole graph in expected mode."""
     from conftest import small_assembly

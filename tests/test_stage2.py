@@ -125,6 +125,7 @@ def _sources(count):
     return rng.sources(jax.vmap(rng.path_key, (None, 0))(jax.random.key(3), jnp.arange(count)))
 
 
+@pytest.mark.slow
 def test_default_probabilities_rise_and_are_a_matrix_product_without_factors():
     w, path = small_world()
     quiet = w.replace(loadings=jax.tree.map(jnp.zeros_like, w.loadings))

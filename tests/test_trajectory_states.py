@@ -86,6 +86,7 @@ def test_any_weights_keep_the_laws(key):
     assert not (run(model(), key).loans.weights.argmax(-1) == states).all()
 
 
+@pytest.mark.slow
 def test_log_probability_has_finite_gradients(key):
     a = small_assembly()
     gradient = jax.jit(jax.grad(lambda n, k: lived(a, n, "trajectory", k).log_prob,
