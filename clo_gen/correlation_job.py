@@ -22,6 +22,9 @@ BLOCK = 8  # paths a call; few, so that a block stays in the cache
 SEARCH = 2**32 - 2  # fold of the key of the calibration's own paths
 YEARS = (1, 3, 5)
 
+MEAN_HELD = 0.02  # relative change of the mean loss that a calibration may leave
+POOR_SHARE, POOR_CLOSURE = 0.10, 2.5  # errors of a share, and standard errors, that are too large
+
 
 @dataclasses.dataclass(frozen=True)
 class Request:
@@ -187,19 +190,27 @@ def _report(a, request, shares, found, done):
 def _notes(a, shares, calibration, seconds):
     before, after, of_class = shares
     last = before if after is None else after
-    notes = [f"closure: the four components add to {last.closure:.3f} +- {last.closure_error:.3f} "
-             "of the variance of losses with every loan drawn",
-             "+-: standard error over paths; default correlations: jackknife over groups of paths"]
+    poor = (max(last.share_error) > POOR_SHARE
+            or abs(last.closure - 1.0) > POOR_CLOSURE * last.closure_error)
+    notes = ["WARNING: too few paths: a share's error is above 10 points, or closure is off"] * poor
+    when = "" if after is None else " after"
+    notes += [f"closure{when}: the four components add to {last.closure:.3f} +- "
+              f"{last.closure_error:.3f} of the variance of losses with every loan drawn",
+              "+-: standard error over paths; default correlations: jackknife over groups of paths"]
     if calibration is not None:
         c = calibration.loadings
         notes.append(f"mean pool loss {before.mean:.3%} +- {before.mean_error:.3%} before, "
                      f"{after.mean:.3%} +- {after.mean_error:.3%} after")
-        notes.append(f"run it with: clo-gen run ... --set factors.cohort={c.cohort:.4f} "
-                     f"--set factors.industry={c.industry:.4f} --set factors.region={c.region:.4f} "
-                     f"--set transitions.macro_effect={c.macro_effect:.4f} "
-                     f"--set transitions.worse_log_odds={c.worse_log_odds:.4f}")
-        if not calibration.converged:
-            notes.append(f"NOT reached: the search's own paths miss by {calibration.miss:.3f}")
+        if abs(after.mean / before.mean - 1.0) > MEAN_HELD:
+            notes.append("the mean loss was NOT held")
+        told = (f"factors.cohort={c.cohort:.4f}", f"factors.industry={c.industry:.4f}",
+                f"factors.region={c.region:.4f}", f"transitions.macro_effect={c.macro_effect:.4f}",
+                f"transitions.worse_log_odds={c.worse_log_odds:.4f}")
+        if calibration.converged:
+            notes.append("run it with: clo-gen run ... --set " + " --set ".join(told))
+        else:
+            notes.append(f"target NOT reached: the search's own paths miss it by "
+                         f"{100 * calibration.miss:.1f} points; nearest found: {', '.join(told)}")
     if of_class is not None and not of_class.sd > 0:
         notes.append("the class loses nothing on any path: there is no variance to share")
     notes += [f"{name}: {about['kind']} - {about['source']}"
@@ -214,7 +225,8 @@ def save(report: Report, a: Assembly, config_folder, out):
         report.pairs.to_csv(draft / "default_correlation.csv", index=False)
         if report.calibration is not None:
             text = tomli_w.dumps(calibrated_config(a, report.calibration.loadings, config_folder))
-            (draft / "calibrated.toml").write_text(text)
+            missed = "" if report.calibration.converged else "# The target was NOT reached.\n"
+            (draft / "calibrated.toml").write_text(missed + text)
         plot_correlation.write_figure(draft / "correlation.png", report)
 
 

@@ -8,7 +8,8 @@ def tables(report):
     """Rich tables of correlation_job.Report: shares by source, default correlation by rating."""
     told = [("share", report.before)]
     told += [] if report.after is None else [("after", report.after)]
-    told += [] if report.of_class is None else [("of the class", report.of_class)]
+    of_class = "of the class" + ("" if report.after is None else ", after")
+    told += [] if report.of_class is None else [(of_class, report.of_class)]
     target = report.summary["target"]
     columns = ["variance of the pool's loss from"] + ["target"] * (target is not None)
     shares = new_table(report.title, columns + [name for name, _ in told])
@@ -24,8 +25,9 @@ def tables(report):
 def _pair_lines(report):
     p = report.pairs
     months = p["months"].unique()
+    at = "" if report.after is None else " at the calibrated loadings"
     out = new_table(
-        f"default correlation of pairs of loans, % (copula at asset correlation {report.rho:.3f})",
+        f"default correlation of pairs{at}, % (copula at {report.rho:.3f})",
         ["", *(f"{m // 12} y" for m in months), f"copula\n{months[-1] // 12} y",
          f"implied\nasset, {months[-1] // 12} y"])
     chosen = p[p["pairs"] != "industries"]

@@ -98,7 +98,7 @@ def test_sp_default_rates_are_the_published_ones():
     table = sp_default_table()
     assert table.names == ("AAA", "AA", "A", "BBB", "BB", "B", "CCC")
     close(table.rate[:, 0], [0.0, 0.0002, 0.0006, 0.0018, 0.0072, 0.0376, 0.2678])
-    close(table.rate[5, 7], 0.3694)  # published 0.3621, below the year before
+    close(table.rate[5, 7], 0.3694)  # published 0.3621 at 20 years, below that at 15
 
 
 def test_the_standin_agrees_with_the_rating_factors_at_ten_years():
