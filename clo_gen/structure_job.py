@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
+from scipy.stats import beta
 
 from clo_gen import plot_structuring
 from clo_gen.analysis import structuring as st
@@ -191,13 +192,16 @@ def _report(a, request, scenario, found, judged, timing):
                  for k, (name, rating) in enumerate(rated.items()))
     equity = {f"{key}_{when}": d[key] for when, d in (("before", before), ("after", after))
               for key in ("equity_size", "irr", "irr_error")}
-    over = [row["class"] for row in rows if row["loss_probability_after"]
-            > row["limit_after"] + 2.0 * row["error_after"]]
-    notes = ["every class is within its limit on fresh paths, to two standard errors" if not over
-             else f"over its limit on fresh paths by more than two standard errors: "
-             f"{', '.join(over)}",
+    for row in rows:
+        row["verdict"] = verdict(row["loss_probability_after"], row["limit_after"], request.checks)
+    notes = [f"{word} its limit on fresh paths (95 % each way): "
+             + (", ".join(r["class"] for r in rows if r["verdict"] == word) or "none")
+             for word in ("within", "over")]
+    notes += [f"open, {request.checks:,} paths cannot tell: "
+              + (", ".join(r["class"] for r in rows if r["verdict"] == "open") or "none"),
+             *_at_bounds(rows, equity, request),
              f"limits: {idealised_default_table_standin().source}",
-             f"limits below 1/{request.checks} cannot be told from 0 by {request.checks:,} paths",
+             f"spreads rise by {request.spread_slope:g} x the enhancement given up (assumed)",
              "the search settled" if found.settled else f"the search ended unsettled after "
              f"{found.steps} steps",
              *(f"{name}: {data['kind']} - {data['source']}"
@@ -211,6 +215,24 @@ def _report(a, request, scenario, found, judged, timing):
                "fitted_margins": found.margins.tolist(), "settled": found.settled,
                "seed": a.config.seed, "timing": timing, "data": a.provenance}
     return Report(title, rows, equity, tuple(notes), summary)
+
+
+def verdict(rate, limit, paths):
+    """"within", "over" or "open": the loss probability seen against its limit, with the exact
+    one-sided 95 % bounds of Clopper and Pearson (1934)."""
+    lost = round(rate * paths)
+    if beta.ppf(0.95, lost + 1, max(paths - lost, 1e-12)) <= limit:
+        return "within"
+    return "over" if lost and beta.ppf(0.05, lost, paths - lost + 1) > limit else "open"
+
+
+def _at_bounds(rows, equity, request):
+    sizes = {r["class"]: r["size_after"] / r["size_before"] for r in rows if r["size_before"] > 0}
+    if equity["equity_size_before"] > 0:
+        sizes["equity"] = equity["equity_size_after"] / equity["equity_size_before"]
+    ends = [f"{name} ({ratio:.2f} times)" for name, ratio in sizes.items()
+            if min(abs(ratio - request.least_size), abs(ratio - request.most_size)) < 1e-3]
+    return [f"sizes that stand on their bounds: {', '.join(ends)}"] if ends else []
 
 
 def structure_job(config, folder, request: Request, out=None, *, on_stage=lambda text: None):
@@ -229,15 +251,17 @@ def table(report: Report):
     """Rich table: sizes, spreads and loss probabilities before and after."""
     from clo_gen.terminal import new_table
 
-    out = new_table(report.title, ["class", "rating", "size, m", "spread, bp", "P(loss)", "limit"])
+    out = new_table(report.title, ["class", "rating", "size, m", "spread, bp", "P(loss)", "limit",
+                                   ""])
     for r in report.rows:
         out.add_row(r["class"], r["rating"],
                     f"{r['size_before'] / 1e6:.1f} > {r['size_after'] / 1e6:.1f}",
                     f"{r['spread_before'] * 1e4:.0f} > {r['spread_after'] * 1e4:.0f}",
                     f"{r['loss_probability_before']:.2%} > {r['loss_probability_after']:.2%} "
-                    f"+- {r['error_after']:.2%}", f"{r['limit_after']:.3%}")
+                    f"+- {r['error_after']:.2%}", f"{100 * r['limit_after']:.2g}%",
+                    r["verdict"])
     e = report.equity
     out.add_row("equity", "", f"{e['equity_size_before'] / 1e6:.1f} > "
                 f"{e['equity_size_after'] / 1e6:.1f}", "", f"IRR {e['irr_before']:.2%} > "
-                f"{e['irr_after']:.2%} +- {e['irr_error_after']:.2%}", "")
+                f"{e['irr_after']:.2%} +- {e['irr_error_after']:.2%}", "", "")
     return out

@@ -4,6 +4,7 @@ import functools
 import os
 import pathlib
 import tempfile
+import zlib
 
 import jax
 
@@ -21,6 +22,18 @@ import pytest  # noqa: E402
 from clo_gen.assemble import assemble  # noqa: E402
 from clo_gen.io.config import read_config  # noqa: E402
 from clo_gen.io.tables import config_path  # noqa: E402
+
+
+def pytest_addoption(parser):
+    parser.addoption("--part", metavar="I/N", help="only every Nth test by its name, part I from 0")
+
+
+def pytest_collection_modifyitems(config, items):
+    """`--part 0/3` to `--part 2/3` are three parts of the suite, the same in every process."""
+    if config.getoption("--part"):
+        part, parts = map(int, config.getoption("--part").split("/"))
+        items[:] = [i for i in items if zlib.crc32(i.nodeid.encode()) % parts == part]
+
 
 SMALL = ["paths=8", "block=8", "tape.synthetic.obligors=24"]
 FULL = f"deal='{config_path('deals/us_bsl.toml')}'"

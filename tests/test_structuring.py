@@ -26,6 +26,7 @@ from clo_gen.structure_job import (
     market_of,
     rating_rows,
     structure,
+    verdict,
 )
 
 STATIC = f"deal='{config_path('deals/static_amortising.toml')}'"
@@ -194,3 +195,11 @@ def test_command_writes_a_structure(tmp_path):
     assert {p.name for p in out.iterdir()} == {"summary.json", "classes.csv", "structure.png"}
     assert pd.read_csv(out / "classes.csv")["class"].tolist() == ["A", "B", "C"]
     assert json.loads((out / "summary.json").read_text())["data"]["tape"]["kind"] == "synthetic"
+
+
+def test_no_loss_in_few_paths_proves_little():
+    """0 of n is below 1 - 0.05^(1/n) with 95 % confidence: under a smaller limit it is open."""
+    assert verdict(0.0, 1.001 * (1 - 0.05 ** (1 / 64)), 64) == "within"
+    assert verdict(0.0, 0.999 * (1 - 0.05 ** (1 / 64)), 64) == "open"
+    assert verdict(0.5, 0.2, 64) == "over" and verdict(0.5, 0.45, 64) == "open"
+    assert verdict(1.0, 0.5, 64) == "over" and verdict(1.0, 1.0, 64) == "within"
