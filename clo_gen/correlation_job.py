@@ -190,9 +190,10 @@ def _report(a, request, shares, found, done):
 def _notes(a, shares, calibration, seconds):
     before, after, of_class = shares
     last = before if after is None else after
-    poor = (max(last.share_error) > POOR_SHARE
-            or abs(last.closure - 1.0) > POOR_CLOSURE * last.closure_error)
-    notes = ["WARNING: too few paths: a share's error is above 10 points, or closure is off"] * poor
+    notes = []
+    if (max(last.share_error) > POOR_SHARE
+            or abs(last.closure - 1.0) > POOR_CLOSURE * last.closure_error):
+        notes.append("WARNING: too few paths: a share's error is above 10 points or closure is off")
     when = "" if after is None else " after"
     notes += [f"closure{when}: the four components add to {last.closure:.3f} +- "
               f"{last.closure_error:.3f} of the variance of losses with every loan drawn",

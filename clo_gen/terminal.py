@@ -47,6 +47,8 @@ def run_notes(summary, evaluation, written):
     return [*(f"{name}: {data['kind']} - {data['source']}"
               for name, data in summary["data"].items()),
             f"held-out: {evaluation['transitions']['verdict']}",
+            *(["VaR 99 and CVaR 99 of fewer than 100 paths are the worst path"]
+              if summary["paths"] < 100 else []),
             f"cash in = cash out to {summary['cash_conservation_error']:.1e} of par; "
             f"fit {timing['fit_s']:.1f} s, compile {timing['compile_s']:.1f} s, "
             f"run {timing['run_s']:.1f} s", f"written to {written} (open report.html)"]

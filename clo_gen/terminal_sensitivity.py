@@ -1,5 +1,7 @@
 """What the command line prints of sensitivities and attributions."""
 
+import numpy as np
+
 from clo_gen.terminal import new_table
 
 GAP = 1e-9  # of an attribution's end, above which it is said
@@ -14,10 +16,17 @@ def sensitivity_tables(report, most=6):
         place, factors = report.outcomes.index(name), [f.name for f in report.factors]
         for row in rows[:most]:
             error = report.errors[factors.index(row["factor"]), place]
-            table.add_row(row["factor"], row["bump"], *(f"{x * 1e4:,.1f}" for x in (
-                row["first_order"], error, row["revalued_central"], row["revalued_up"],
-                row["revalued_up_hard"])))
+            table.add_row(row["factor"], row["bump"], *(
+                f"{x * 1e4:,.1f}" if np.isfinite(x) else "-" for x in (
+                    row["first_order"], error, row["revalued_central"], row["revalued_up"],
+                    row["revalued_up_hard"])))
         yield table
+
+
+def _is_bent(row):
+    """Whether a bump up and the same bump down do not mirror each other, as at a kink."""
+    up, central = row["revalued_up"], row["revalued_central"]
+    return abs(up - central) > 0.25 * max(abs(central), abs(up))
 
 
 def sensitivity_notes(report, written):
@@ -29,8 +38,13 @@ def sensitivity_notes(report, written):
         if rows:
             far, near = (max(row[key] for row in rows) for key in (
                 "difference", "difference_small"))
+            bent = sum(_is_bent(row) for row in rows)
             yield (f"{name}: first order is within {far:.1%} of bump-and-revalue on its "
-                   f"{len(rows)} largest bars, within {near:.2%} at a tenth of the bumps")
+                   f"{len(rows)} largest bars, within {near:.2%} at a tenth of the bumps"
+                   + (f"; of {bent} of them up and down differ by more than a quarter" if bent
+                      else ""))
+    if not np.isfinite(report.errors).any():
+        yield "no standard errors: they need at least two blocks of paths"
     totals, top = about["contributions"], report.contributions.head(10)
     level = max(k for k in totals if k.startswith("cvar"))
     yield (f"contributions ({totals['mode']}, {totals['paths']:,} paths): expected loss "

@@ -322,6 +322,7 @@ def test_pair_table_against_every_pair_of_loans():
             assert table.first[0, g, h] == pytest.approx(mean[i].mean(), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_default_correlation_of_a_copula_pool():
     # Flags and conditional probabilities of the same one-factor pool both give the closed form.
     generator, rho, paths = np.random.default_rng(6), 0.2, 4096
@@ -473,3 +474,12 @@ def test_command_writes_shares_pairs_and_a_config_that_runs(tmp_path):
         np.testing.assert_allclose(x, y, rtol=1e-9, atol=1e-12)
     again = invoke("--out", out)
     assert again.exit_code == 2 and "never overwritten" in again.output
+
+
+@pytest.mark.parametrize("error, closure, warned", [(0.11, 1.0, True), (0.05, 1.3, True),
+                                                    (0.05, 1.1, False)])
+def test_too_few_paths_are_said(error, closure, warned):
+    shares = variance.Shares(np.full(4, 0.25), np.array([0.01, 0.02, 0.03, error]), np.ones(4),
+                             np.ones(4), closure, 0.1, 0.05, 0.001, 0.02, 32)
+    notes = job._notes(small_assembly(), (shares, None, None), None, 1.0)
+    assert any("too few paths" in note for note in notes) == warned

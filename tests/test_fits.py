@@ -127,6 +127,7 @@ def test_count_families_agree_with_scipy_and_statsmodels():
     assert found.aic < binomial.aic
 
 
+@pytest.mark.slow
 def test_point_masses_are_shares_and_the_rest_is_the_density():
     inside = shares(200)
     x = np.concatenate([inside, np.zeros(30), np.ones(20)])

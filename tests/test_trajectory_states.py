@@ -56,6 +56,7 @@ def test_first_month_is_the_month_after_the_cut_off():
     assert small_assembly().setup.first_month == october  # in which the deal closes
 
 
+@pytest.mark.slow
 def test_zero_weights_live_as_markov(key):
     """The same mean loss as the exact one of `expected`, within sampling error."""
     a = small_assembly()
