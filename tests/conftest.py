@@ -29,7 +29,7 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    """`--part 0/3` to `--part 2/3` are three parts of the suite, the same in every process."""
+    """`--part 0/4` to `--part 3/4` are four parts of the suite, the same in every process."""
     if config.getoption("--part"):
         part, parts = map(int, config.getoption("--part").split("/"))
         items[:] = [i for i in items if zlib.crc32(i.nodeid.encode()) % parts == part]
