@@ -16,11 +16,10 @@ from pydantic import Field
 from clo_gen import terminal
 from clo_gen.assemble import assemble
 from clo_gen.io import checkpoint
-from clo_gen.io.config import read_config, set_value
+from clo_gen.io.config import load_overridden, read_config
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import InputError
-from clo_gen.io.tables import config_path
-from clo_gen.io.toml import Record, load_toml, parse
+from clo_gen.io.toml import Record, parse
 from clo_gen.plot_calibration import write_calibration
 from clo_gen.run import choose_folder, new_folder
 from clo_gen.train import calibration_auto, calibration_corporate
@@ -58,11 +57,7 @@ def read_calibration(path=None, overrides=()):
 
     Raises InputError with every problem.
     """
-    path = pathlib.Path(config_path("calibrate.toml") if path is None else path)
-    data = load_toml(path)
-    for assignment in overrides:
-        set_value(data, assignment)
-    source = f"{path} with {', '.join(overrides)}" if overrides else path
+    path, data, source = load_overridden(path, "calibrate.toml", overrides)
     config = parse(data, CalibrationSettings, source)
     if (config.corporate is None) == (config.auto is None):
         raise InputError(f"{source}: want either a table [corporate] or a table [auto]")

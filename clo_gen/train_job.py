@@ -13,11 +13,10 @@ import tomli_w
 
 from clo_gen import plot
 from clo_gen.io import checkpoint
-from clo_gen.io.config import set_value
+from clo_gen.io.config import load_overridden
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import InputError
-from clo_gen.io.tables import config_path
-from clo_gen.io.toml import load_toml, parse
+from clo_gen.io.toml import parse
 from clo_gen.levels import LEVELS, TrainingConfig
 from clo_gen.train import drift, loop
 
@@ -238,11 +237,7 @@ def read_training(path=None, overrides=()):
 
     Raises InputError with every problem.
     """
-    path = pathlib.Path(config_path("stage1.toml") if path is None else path)
-    data = load_toml(path)
-    for assignment in overrides:
-        set_value(data, assignment)
-    source = f"{path} with {', '.join(overrides)}" if overrides else path
+    path, data, source = load_overridden(path, "stage1.toml", overrides)
     for level, verbs in LEVELS.items():
         tables = data.get(level)
         table = tables.get("data") if isinstance(tables, dict) else None

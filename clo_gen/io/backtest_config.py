@@ -1,6 +1,5 @@
 """Backtest configs: TOML -> frozen records."""
 
-import pathlib
 from typing import Annotated, Literal
 
 import pandas as pd
@@ -13,11 +12,10 @@ from clo_gen.io.config import (
     Month,
     Positive,
     TransitionConfig,
-    set_value,
+    load_overridden,
 )
 from clo_gen.io.problems import InputError
-from clo_gen.io.tables import config_path
-from clo_gen.io.toml import Record, load_toml, parse
+from clo_gen.io.toml import Record, parse
 
 Level = Annotated[float, Field(gt=0.5, lt=1.0)]
 RatingModel = Literal["constant", "logit", "constant_own", "logit_own"]
@@ -107,11 +105,7 @@ def read_backtest(path=None, overrides=()):
 
     Raises InputError with every problem.
     """
-    path = pathlib.Path(config_path("backtest.toml") if path is None else path)
-    data = load_toml(path)
-    for assignment in overrides:
-        set_value(data, assignment)
-    source = f"{path} with {', '.join(overrides)}" if overrides else path
+    path, data, source = load_overridden(path, "backtest.toml", overrides)
     for *tables, key in _FILES:
         part = data
         for table in tables:

@@ -169,17 +169,23 @@ def set_value(data, assignment):
     data[leaf] = value
 
 
+def load_overridden(path, shipped, overrides):
+    """(path, TOML data with the `overrides` set, what to call the source) of a config file; without
+    `path` that of the name `shipped`."""
+    path = pathlib.Path(config_path(shipped) if path is None else path)
+    data = load_toml(path)
+    for assignment in overrides:
+        set_value(data, assignment)
+    return path, data, f"{path} with {', '.join(overrides)}" if overrides else path
+
+
 def read_config(path=None, overrides=()):
     """(RunConfig, folder) from TOML; without `path` the shipped quickstart.
 
     `overrides` are `key=value` texts; file names in the config are relative to `folder`.
     Raises InputError with every problem.
     """
-    path = pathlib.Path(config_path("quickstart.toml") if path is None else path)
-    data = load_toml(path)
-    for assignment in overrides:
-        set_value(data, assignment)
-    source = f"{path} with {', '.join(overrides)}" if overrides else path
+    path, data, source = load_overridden(path, "quickstart.toml", overrides)
     config = parse(data, RunConfig, source)
     problems = Problems(source)
     _check(config, problems)
