@@ -32,7 +32,7 @@ _PUBLIC = {
     "simulate": "pipeline",
     "simulate_batch": "pipeline",
     "run_waterfall": "deal.waterfall",
-    "main_job": "run",
+    "main_job": "jobs.run",
 }
 
 __all__ = sorted(_PUBLIC)

@@ -19,18 +19,16 @@ def _set_up_jax():
 
 def run(config_path, out, overrides):
     _set_up_jax()
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from clo_gen import terminal
     from clo_gen.io.config import read_config
-    from clo_gen.run import main_job
+    from clo_gen.jobs.run import main_job
+    from clo_gen.terminal import console
 
     config, folder = read_config(config_path, overrides)
-    console = Console()
     columns = (TextColumn("{task.description:<28}"), BarColumn(), TextColumn("{task.fields[rate]}"),
                TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, transient=True) as progress:
         total = config.paths * len(config.scenarios)
         task = progress.add_task("starting", total=total, rate="")
 
@@ -42,16 +40,16 @@ def run(config_path, out, overrides):
         summary, evaluation, written = main_job(
             config, folder, out, on_block=on_block,
             on_stage=lambda text: progress.update(task, description=text))
-    console.print(terminal.run_table(summary))
-    for line in terminal.run_notes(summary, evaluation, written):
-        terminal.say(line)
+    console.show(console.run_table(summary))
+    for line in console.run_notes(summary, evaluation, written):
+        console.say(line)
 
 
 def show(file):
     from clo_gen.io.deal import read_deal
     from clo_gen.io.problems import InputError
     from clo_gen.io.standard import as_toml
-    from clo_gen.terminal import say
+    from clo_gen.terminal.console import say
 
     if file.suffix == ".json":
         raise InputError(f"{file}: --show writes out the lists of a deal file (.toml)")
@@ -62,7 +60,7 @@ def check(file):
     _set_up_jax()
     from clo_gen.explain import explain_deal
     from clo_gen.io.deal import read_deal
-    from clo_gen.terminal import say
+    from clo_gen.terminal.console import say
 
     say(explain_deal(read_deal(file)))
 
@@ -84,10 +82,10 @@ def waterfall(file, collections, out, rate):
     _set_up_jax()
     import json
 
-    from clo_gen import terminal
     from clo_gen.io.json_data import plain
     from clo_gen.io.problems import InputError
-    from clo_gen.waterfall_job import as_json, as_table, distribute
+    from clo_gen.jobs.waterfall import as_json, as_table, distribute
+    from clo_gen.terminal import console
 
     if out is not None and out.suffix not in (".json", ".csv"):
         raise InputError(f"--out {out}: want a name ending in .json or .csv")
@@ -96,12 +94,12 @@ def waterfall(file, collections, out, rate):
         text = (json.dumps(plain(as_json(done)), indent=1) if out.suffix == ".json"
                 else as_table(done).to_csv(index=False))
         _save(out, text)
-    terminal.show(terminal.distribution_table(done))
-    for line in (*terminal.happened(done), *done.notes):
-        terminal.say(line)
-    terminal.say(f"in millions; cash in = cash out to {done.conservation_error:.1e} of par")
+    console.show(console.distribution_table(done))
+    for line in (*console.happened(done), *done.notes):
+        console.say(line)
+    console.say(f"in millions; cash in = cash out to {done.conservation_error:.1e} of par")
     if out is not None:
-        terminal.say(f"every payment: {out}")
+        console.say(f"every payment: {out}")
 
 
 def break_even(config_path, overrides, cpr, severity, out):
@@ -110,11 +108,11 @@ def break_even(config_path, overrides, cpr, severity, out):
 
     import jax.numpy as jnp
 
-    from clo_gen import terminal
     from clo_gen.assemble import assemble
     from clo_gen.break_even import compile_batch
     from clo_gen.io.config import read_config
     from clo_gen.io.problems import InputError
+    from clo_gen.terminal import console
 
     for name, values in (("--cpr", cpr), ("--severity", severity)):
         for value in values:
@@ -130,8 +128,8 @@ def break_even(config_path, overrides, cpr, severity, out):
     if out is not None:
         lines = [rows[0].keys(), *(row.values() for row in rows)]
         _save(out, "".join(",".join(map(str, line)) + "\n" for line in lines))
-    terminal.show(terminal.break_even_table(a.deal.terms.name, rows))
-    terminal.say(f"tape: {a.provenance['tape']['kind']} - {a.provenance['tape']['source']}; "
+    console.show(console.break_even_table(a.deal.terms.name, rows))
+    console.say(f"tape: {a.provenance['tape']['kind']} - {a.provenance['tape']['source']}; "
                  f"recovery after {a.setup.recovery_lag} months; indices stay where the curve or "
                  "the cut-off has them"
                  + ("" if found.converged.all() else "; not every search converged"))
@@ -139,45 +137,45 @@ def break_even(config_path, overrides, cpr, severity, out):
 
 def hypo(file, out):
     _set_up_jax()
-    from clo_gen import terminal
-    from clo_gen.hypo_job import hypo_job, save
     from clo_gen.io.problems import InputError
+    from clo_gen.jobs.hypo import hypo_job, save
+    from clo_gen.terminal import console
 
     if out is not None and out.suffix != ".csv" and out.exists():
         raise InputError(f"--out {out}: exists; want the name of a new folder")
     report = hypo_job(file)
     if out is not None:
         save(report, out)
-    terminal.show(terminal.hypo_table(report))
-    for line in terminal.hypo_notes(report):
-        terminal.say(line)
+    console.show(console.hypo_table(report))
+    for line in console.hypo_notes(report):
+        console.say(line)
     if out is not None:
-        terminal.say(f"written to {out}")
+        console.say(f"written to {out}")
 
 
 def quality(tape, limits, cutoff, before, columns, out):
     _set_up_jax()
-    from clo_gen import terminal
-    from clo_gen.quality_job import as_table, quality_job
+    from clo_gen.jobs.quality import as_table, quality_job
+    from clo_gen.terminal import console
 
     report = quality_job(tape, limits, cutoff=cutoff, out=out, before=before, columns=columns)
-    terminal.show(as_table(report.rows))
+    console.show(as_table(report.rows))
     for line in report.notes:
-        terminal.say(line)
+        console.say(line)
 
 
 def train(config, level, out, resume, warm_start, overrides):
     _set_up_jax()
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from clo_gen import terminal, train_job
+    from clo_gen.jobs import train as train_job
+    from clo_gen.terminal import console
 
     settings, run = train_job.prepare(config, out, resume, overrides, warm_start)
     levels = train_job.chosen(settings, level)
     columns = (TextColumn("{task.description:<12}"), BarColumn(), TextColumn("{task.fields[at]}"),
                TimeRemainingColumn())
-    with Progress(*columns, console=Console(), transient=True) as progress:
+    with Progress(*columns, transient=True) as progress:
         task = progress.add_task("reading", at="")
 
         def on_report(row):
@@ -188,20 +186,20 @@ def train(config, level, out, resume, warm_start, overrides):
             settings, levels, run, on_report=on_report,
             on_level=lambda name, epochs: progress.reset(task, description=name, total=epochs,
                                                          at="compiling"))
-    terminal.show(terminal.training_table(trained))
+    console.show(console.training_table(trained))
     for t in trained:
-        terminal.say(f"{t.level}: {t.kind} - {t.source}" + (f"; {t.drift}" if t.drift else ""))
-    terminal.say(f"written to {run} (curves.png in each level); measure it with: "
+        console.say(f"{t.level}: {t.kind} - {t.source}" + (f"; {t.drift}" if t.drift else ""))
+    console.say(f"written to {run} (curves.png in each level); measure it with: "
                  f"clo-gen evaluate {run}")
 
 
 def train_jointly(config, asked, out, resume, run, overrides):
     _set_up_jax()
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from clo_gen import stage2_job, terminal
     from clo_gen.io.problems import InputError
+    from clo_gen.jobs import stage2 as stage2_job
+    from clo_gen.terminal import console
 
     stage, level, warm_start = asked
     if stage != 2 or level or warm_start is not None:
@@ -210,7 +208,7 @@ def train_jointly(config, asked, out, resume, run, overrides):
     settings, folder = stage2_job.prepare(config, out, resume, overrides, run)
     columns = (TextColumn("{task.description:<18}"), BarColumn(), TextColumn("{task.fields[at]}"),
                TimeElapsedColumn())
-    with Progress(*columns, console=Console(), transient=True) as progress:
+    with Progress(*columns, transient=True) as progress:
         task = progress.add_task("reading", at="", total=settings.fit.epochs)
         report = stage2_job.stage2_job(
             settings, folder,
@@ -218,73 +216,77 @@ def train_jointly(config, asked, out, resume, run, overrides):
             on_report=lambda row: progress.update(
                 task, description="training", completed=row["epoch"],
                 at=f"epoch {row['epoch']}, held-out {row['held_out']:.5g}"))
-    terminal.show(stage2_job.as_table(report))
+    console.show(stage2_job.as_table(report))
     for line in (*report.notes, report.verdict,
                  f"written to {report.folder} (stage2.png, stage2.csv); use it as the run of a "
                  "config, as configs/learned.toml does"):
-        terminal.say(line)
+        console.say(line)
 
 
 def evaluate(run):
     _set_up_jax()
     from rich.console import Console
 
-    from clo_gen import terminal, train_job
+    from clo_gen.jobs import train as train_job
+    from clo_gen.terminal import console
 
     with Console().status("reading") as status:
         found = train_job.evaluate_job(run, on_level=lambda level: status.update(level))
     for level, (metrics, about) in found.items():
-        for table in terminal.evaluation_tables(f"{level}, {about['kind']} data", metrics):
-            terminal.show(table)
-        for line in terminal.evaluation_notes(metrics):
-            terminal.say(line)
-    terminal.say(f"splits, intervals and notes of every number: {run / 'evaluation.csv'}")
+        for table in console.evaluation_tables(f"{level}, {about['kind']} data", metrics):
+            console.show(table)
+        for line in console.evaluation_notes(metrics):
+            console.say(line)
+    console.say(f"splits, intervals and notes of every number: {run / 'evaluation.csv'}")
 
 
 def sensitivity(config_path, overrides, scenario, options, out):
     _set_up_jax()
     from rich.console import Console
 
-    from clo_gen import terminal, terminal_sensitivity
     from clo_gen.analysis.settings import Settings
     from clo_gen.io.config import read_config
-    from clo_gen.sensitivity_job import sensitivity_job
+    from clo_gen.jobs.sensitivity import sensitivity_job
+    from clo_gen.terminal import console
+    from clo_gen.terminal import sensitivity as terminal_sensitivity
 
     config, folder = read_config(config_path, overrides)
     with Console().status("starting") as status:
         report, written = sensitivity_job(config, folder, scenario, Settings(**options), out,
                                           on_stage=status.update)
     for table in terminal_sensitivity.sensitivity_tables(report):
-        terminal.show(table)
+        console.show(table)
     for line in terminal_sensitivity.sensitivity_notes(report, written):
-        terminal.say(line)
+        console.say(line)
 
 
 def attribute(config_path, other, overrides, scenarios, options, out):
     _set_up_jax()
     from rich.console import Console
 
-    from clo_gen import terminal, terminal_sensitivity
     from clo_gen.analysis.settings import Settings
     from clo_gen.io.config import read_config
-    from clo_gen.sensitivity_job import attribution_job
+    from clo_gen.jobs.sensitivity import attribution_job
+    from clo_gen.terminal import console
+    from clo_gen.terminal import sensitivity as terminal_sensitivity
 
     read = [read_config(path, overrides) for path in (config_path, other)[: 1 + bool(other)]]
     with Console().status("starting") as status:
         report, written = attribution_job([c for c, _ in read], [f for _, f in read], scenarios,
                                           Settings(**options), out, on_stage=status.update)
-    terminal.show(terminal_sensitivity.attribution_table(report))
+    console.show(terminal_sensitivity.attribution_table(report))
     for line in terminal_sensitivity.attribution_notes(report, written):
-        terminal.say(line)
+        console.say(line)
 
 
 def correlation(config_path, overrides, options, out):
     _set_up_jax()
     from rich.console import Console
 
-    from clo_gen import correlation_job as job
-    from clo_gen import terminal, terminal_correlation
     from clo_gen.io.config import read_config
+    from clo_gen.jobs import correlation as job
+    from clo_gen.terminal import console
+    from clo_gen.terminal import correlation as terminal_correlation
 
     config, folder = read_config(config_path, overrides)
     with Console().status("starting") as status:
@@ -292,76 +294,77 @@ def correlation(config_path, overrides, options, out):
         report, written = job.correlation_job(config, folder, job.Request(**options), out,
                                               on_stage=status.update)
     for table in terminal_correlation.tables(report):
-        terminal.show(table)
+        console.show(table)
     files = "correlation.png, default_correlation.csv"
     files += ", calibrated.toml" if report.calibration is not None else ""
     for line in (*report.notes, f"written to {written} ({files})"):
-        terminal.say(line)
+        console.say(line)
 
 
 def reverse_stress(config_path, overrides, options, out):
     _set_up_jax()
     from rich.console import Console
 
-    from clo_gen import reverse_stress_job as job
-    from clo_gen import terminal
     from clo_gen.io.config import read_config
+    from clo_gen.jobs import reverse_stress as job
+    from clo_gen.terminal import console
 
     config, folder = read_config(config_path, overrides)
     with Console().status("starting") as status:
         report, written = job.reverse_stress_job(config, folder, job.Request(**options), out,
                                                  on_stage=status.update)
     for table in job.tables(report):
-        terminal.show(table)
+        console.show(table)
     for line in (*report.notes, f"written to {written} (paths.png, years.csv, paths.csv)"):
-        terminal.say(line)
+        console.say(line)
 
 
 def backtest(config_path, out, overrides):
     _set_up_jax()
     from rich.console import Console
 
-    from clo_gen import terminal, terminal_backtest
-    from clo_gen.backtest_job import backtest_job
     from clo_gen.io.backtest_config import read_backtest
+    from clo_gen.jobs.backtest import backtest_job
+    from clo_gen.terminal import backtest as terminal_backtest
+    from clo_gen.terminal import console
 
     config = read_backtest(config_path, overrides)
     with Console().status("reading") as status:
         report, written = backtest_job(config, out, on_step=status.update)
     for table in terminal_backtest.tables(report):
-        terminal.show(table)
+        console.show(table)
     for line in terminal_backtest.notes(report, written):
-        terminal.say(line)
+        console.say(line)
 
 
 def calibrate(config_path, out, overrides):
     _set_up_jax()
     from rich.console import Console
 
-    from clo_gen import calibrate_job as job
-    from clo_gen import terminal
+    from clo_gen.jobs import calibrate as job
+    from clo_gen.terminal import console
 
     settings, folder = job.read_calibration(config_path, overrides)
     with Console().status("reading") as status:
         report, written = job.calibrate_job(settings, folder, out, on_stage=status.update)
     for table in job.tables(report):
-        terminal.show(table)
+        console.show(table)
     for line in job.lines_of(report, written):
-        terminal.say(line)
+        console.say(line)
 
 
 def structure(config_path, overrides, options, out):
     _set_up_jax()
     from rich.console import Console
 
-    from clo_gen import structure_job as job
-    from clo_gen import terminal
     from clo_gen.io.config import read_config
+    from clo_gen.jobs import structure as job
+    from clo_gen.terminal import console
 
     config, folder = read_config(config_path, overrides)
     with Console().status("starting") as status:
         report, written = job.structure_job(config, folder, job.Request(**options), out,
                                             on_stage=status.update)
-    terminal.show(job.table(report))
+    console.show(job.table(report))
     for line in (*report.notes, f"written to {written} (classes.csv, structure.png)"):
-        terminal.say(line)
+        console.say(line)

@@ -18,10 +18,11 @@ jax.config.update("jax_enable_x64", True)
 
 import numpy as np  # noqa: E402
 
-from clo_gen import terminal, terminal_backtest  # noqa: E402
-from clo_gen.backtest_job import backtest_job  # noqa: E402
 from clo_gen.io.backtest_config import read_backtest  # noqa: E402
+from clo_gen.jobs.backtest import backtest_job  # noqa: E402
 from clo_gen.risk import asset_correlation as ac  # noqa: E402
+from clo_gen.terminal import backtest as terminal_backtest  # noqa: E402
+from clo_gen.terminal import console  # noqa: E402
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("config", nargs="?")
@@ -43,7 +44,7 @@ print(f"65 histories of 20 years: mean {many.mean():.3f}, standard deviation {ma
 with tempfile.TemporaryDirectory() as folder:
     report, written = backtest_job(read_backtest(options.config, options.set), f"{folder}/run")
 for table in terminal_backtest.tables(report):
-    terminal.show(table)
+    console.show(table)
 for line in terminal_backtest.notes(report, written):
     if not line.startswith("written"):
-        terminal.say(line)
+        console.say(line)

@@ -17,7 +17,7 @@ import jax
 
 jax.config.update("jax_enable_x64", True)
 
-from clo_gen.calibrate_job import calibrate_job, read_calibration  # noqa: E402
+from clo_gen.jobs.calibrate import calibrate_job, read_calibration  # noqa: E402
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("config", nargs="?")

@@ -21,7 +21,6 @@ import jax
 
 jax.config.update("jax_enable_x64", True)
 
-from clo_gen import plot  # noqa: E402
 from clo_gen.evaluate import macro as measure  # noqa: E402
 from clo_gen.io.config import read_scenarios  # noqa: E402
 from clo_gen.io.tables import config_path  # noqa: E402
@@ -29,6 +28,7 @@ from clo_gen.learned import calibrated, scenario_draws  # noqa: E402
 from clo_gen.models import regimes  # noqa: E402
 from clo_gen.models.macro_cvae import MacroCvaeConfig  # noqa: E402
 from clo_gen.models.macro_start import MEMORY  # noqa: E402
+from clo_gen.plots import run as plot  # noqa: E402
 from clo_gen.train import loop, macro  # noqa: E402
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

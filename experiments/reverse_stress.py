@@ -28,7 +28,7 @@ from clo_gen.analysis import reverse_stress as rs  # noqa: E402
 from clo_gen.analysis.likeliest_path import first_along  # noqa: E402
 from clo_gen.assemble import assemble  # noqa: E402
 from clo_gen.io.config import read_config  # noqa: E402
-from clo_gen.reverse_stress_job import Request, event_of, examine  # noqa: E402
+from clo_gen.jobs.reverse_stress import Request, event_of, examine  # noqa: E402
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("config", nargs="?")

@@ -19,7 +19,7 @@ jax.config.update("jax_num_cpu_devices", 2)
 from clo_gen.analysis.settings import Settings  # noqa: E402
 from clo_gen.assemble import assemble  # noqa: E402
 from clo_gen.io.config import read_config  # noqa: E402
-from clo_gen.sensitivity_job import attribute, sensitivities  # noqa: E402
+from clo_gen.jobs.sensitivity import attribute, sensitivities  # noqa: E402
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("config", nargs="?")

@@ -19,7 +19,8 @@ import jax
 
 jax.config.update("jax_enable_x64", True)
 
-from clo_gen import stage2_job, terminal  # noqa: E402
+from clo_gen.jobs import stage2 as stage2_job  # noqa: E402
+from clo_gen.terminal import console  # noqa: E402
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("run", type=pathlib.Path)
@@ -37,9 +38,9 @@ if options.counts is not None:
                   f"portfolio.data.test_from={options.test}"]
 config, folder = stage2_job.prepare(None, options.out, None, overrides, options.run)
 report = stage2_job.stage2_job(config, folder, on_stage=print, on_report=print)
-terminal.show(stage2_job.as_table(report))
+console.show(stage2_job.as_table(report))
 for line in (*report.notes, report.verdict):
-    terminal.say(line)
+    console.say(line)
 at = {(row["quantity"], row["split"]): row["change"] for row in report.rows}
 paid = max(at["L_macro", "held_out"], at["L_transition", "held_out"])
 sys.exit(0 if at["L_portfolio", "test"] <= -0.20 and paid <= config.joint.guard else 1)

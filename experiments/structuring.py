@@ -16,7 +16,7 @@ jax.config.update("jax_enable_x64", True)
 
 from clo_gen.assemble import assemble  # noqa: E402
 from clo_gen.io.config import read_config  # noqa: E402
-from clo_gen.structure_job import Request, structure  # noqa: E402
+from clo_gen.jobs.structure import Request, structure  # noqa: E402
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("config", nargs="?")

@@ -21,9 +21,9 @@ import jax
 
 jax.config.update("jax_enable_x64", True)
 
-from clo_gen import correlation_job as job  # noqa: E402
 from clo_gen.assemble import assemble  # noqa: E402
 from clo_gen.io.config import read_config  # noqa: E402
+from clo_gen.jobs import correlation as job  # noqa: E402
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("config", nargs="?")

@@ -11,7 +11,6 @@ import pytest
 from scipy import stats
 from typer.testing import CliRunner
 
-from clo_gen.backtest_job import BacktestReport
 from clo_gen.cli import app
 from clo_gen.evaluate import backtest as judged
 from clo_gen.evaluate import class_ratings, count_forecasts, loan_forecasts
@@ -20,6 +19,7 @@ from clo_gen.io.panel import read_rating_events
 from clo_gen.io.problems import InputError
 from clo_gen.io.synthetic_loans import synthetic_panel
 from clo_gen.io.tables import data_path
+from clo_gen.jobs.backtest import BacktestReport
 from clo_gen.risk import backtest, counts, discrimination, pit
 from clo_gen.states import RATING
 

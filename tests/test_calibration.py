@@ -17,7 +17,11 @@ from statsmodels.stats.proportion import proportion_confint
 from test_experiments import run_notebook
 from typer.testing import CliRunner
 
-from clo_gen.calibrate_job import (
+from clo_gen.cli import app
+from clo_gen.io import checkpoint
+from clo_gen.io.auto_lives import read_auto_lives
+from clo_gen.io.problems import InputError
+from clo_gen.jobs.calibrate import (
     CalibrationReport,
     calibrate_job,
     read_calibration,
@@ -25,10 +29,6 @@ from clo_gen.calibrate_job import (
     tables,
     targets_data,
 )
-from clo_gen.cli import app
-from clo_gen.io import checkpoint
-from clo_gen.io.auto_lives import read_auto_lives
-from clo_gen.io.problems import InputError
 from clo_gen.models import knobs as named
 from clo_gen.models import loan_hazards, macro_baseline, scenarios
 from clo_gen.models.loan_hazards import LoanHazards

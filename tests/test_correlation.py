@@ -13,7 +13,6 @@ from conftest import small_assembly
 from scipy import stats
 from typer.testing import CliRunner
 
-from clo_gen import correlation_job as job
 from clo_gen import pipeline, rng
 from clo_gen.analysis import default_correlation as dc
 from clo_gen.analysis import loadings, variance
@@ -23,6 +22,7 @@ from clo_gen.cli import app
 from clo_gen.io.config import CalibrationConfig, read_config
 from clo_gen.io.problems import InputError
 from clo_gen.io.tables import config_path
+from clo_gen.jobs import correlation as job
 from clo_gen.models import copula, systematic, transition_baseline
 from clo_gen.solve.broyden import broyden
 

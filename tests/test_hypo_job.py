@@ -12,9 +12,9 @@ from clo_gen.cli import app
 from clo_gen.hypo import Obligor, hypo_pool_discrete_constraints
 from clo_gen.hypo.break_even import break_even_default_rate
 from clo_gen.hypo.tape import as_tape
-from clo_gen.hypo_job import hypo_job, save
 from clo_gen.io.problems import InputError
 from clo_gen.io.tables import config_path
+from clo_gen.jobs.hypo import hypo_job, save
 
 HEAD = ("deal,pool_par,conc_limit_basis,dscore_min,ob_max,ind_max,riskscore_max,ob_exceptions,"
         "ind_exceptions,ob_floor,ind_floor,force_low,is_simple_industry\n")

@@ -14,16 +14,11 @@ TIERS = (  # from the ground up
     ("pipeline", "io"),
     ("learned", "provenance", "gradients"),
     ("assemble", "break_even", "explain"),
-    ("analysis", "hypo", "macro_model", "plot", "report", "summary", "train", "waterfall_job",
-     "plot_sensitivity", "plot_calibration", "plot_stage2"),
-    ("evaluate", "plot_correlation", "plot_reverse_stress", "plot_structuring"),
-    ("levels", "plot_backtest"),
-    ("run", "hypo_job", "quality_job", "terminal", "train_job"),
-    ("sensitivity_job", "terminal_correlation", "terminal_sensitivity"),
-    ("backtest_job", "terminal_backtest"),
-    ("correlation_job", "reverse_stress_job", "structure_job"),
-    ("calibrate_job",),
-    ("stage2_job",),
+    ("analysis", "hypo", "macro_model", "report", "summary", "train"),
+    ("evaluate",),
+    ("levels", "plots"),
+    ("terminal",),
+    ("jobs",),
     ("commands",), ("cli",), ("__main__",), ("__init__",),
 )
 LAYER = {part: number for number, tier in enumerate(TIERS) for part in tier}
@@ -54,20 +49,12 @@ def test_imports_go_down(path):
 
 
 @pytest.mark.parametrize("name,folder", [("jaxopt", "solve"), ("pandas", "io"),
-                                         ("matplotlib", "plot")])
+                                         ("matplotlib", "plots")])
 def test_libraries_stay_in_their_place(name, folder):
     allowed = {folder}
     if name == "pandas":
-        allowed |= {"summary", "evaluate", "train", "assemble", "waterfall_job", "hypo",
-                    "hypo_job", "macro_model", "analysis", "sensitivity_job"}
-        allowed |= {"correlation_job", "reverse_stress_job", "structure_job"}
-    if name == "pandas":
-        allowed |= {"backtest_job"}
-    if name == "matplotlib":
-        allowed |= {"plot_backtest", "plot_correlation"}
-        allowed |= {"plot_sensitivity", "plot_reverse_stress", "plot_structuring"}
-    if name == "matplotlib":
-        allowed |= {"plot_calibration", "plot_stage2"}
+        allowed |= {"summary", "evaluate", "train", "assemble", "hypo", "jobs", "macro_model",
+                    "analysis"}
     for path in PACKAGE.rglob("*.py"):
         if f"import {name}" in path.read_text() or f"from {name}" in path.read_text():
             assert part_of(path) in allowed, path

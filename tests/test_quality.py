@@ -13,7 +13,7 @@ from clo_gen.hypo.records import DiversityTable, Positions
 from clo_gen.io import hypo_tables
 from clo_gen.io.quality_limits import GroupTerms, LimitTerms, read_limits
 from clo_gen.io.tables import config_path
-from clo_gen.quality_job import limits_of
+from clo_gen.jobs.quality import limits_of
 
 US_2016 = config_path("limits/us_2016.toml")
 TERMS = dict(diversity_min=1.75, warf_max=2500, was_min_bps=360, warr_min=0.5, wal_max_years=5,

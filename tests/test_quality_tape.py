@@ -15,7 +15,7 @@ from clo_gen.io.quality_limits import GroupTerms, notches, read_limits
 from clo_gen.io.synthetic import synthetic_tape
 from clo_gen.io.tables import config_path
 from clo_gen.io.tape import read_tape
-from clo_gen.quality_job import as_table, quality_job
+from clo_gen.jobs.quality import as_table, quality_job
 from clo_gen.states import RATING
 
 CUTOFF = datetime.date(2025, 10, 15)

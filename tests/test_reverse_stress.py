@@ -24,7 +24,7 @@ from clo_gen.analysis.likeliest_path import (
 from clo_gen.cli import app
 from clo_gen.io.problems import InputError
 from clo_gen.io.tables import config_path
-from clo_gen.reverse_stress_job import Request, _row, event_of, examine, save
+from clo_gen.jobs.reverse_stress import Request, _row, event_of, examine, save
 from clo_gen.solve.design_point import Search, design_points, nearest_to_origin
 
 STATIC = f"deal='{config_path('deals/static_amortising.toml')}'"

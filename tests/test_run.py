@@ -13,7 +13,7 @@ from clo_gen.assemble import assemble
 from clo_gen.io.config import read_config
 from clo_gen.io.problems import InputError
 from clo_gen.io.tables import config_path
-from clo_gen.run import choose_folder, main_job, new_folder
+from clo_gen.jobs.run import choose_folder, main_job, new_folder
 
 CLASSES = ["A-1", "A-2", "B", "C", "D-1a", "D-1b", "D-2", "E", "subordinated"]
 

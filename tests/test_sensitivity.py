@@ -15,13 +15,14 @@ import reference
 from conftest import small_assembly
 from typer.testing import CliRunner
 
-from clo_gen import cli, pipeline, terminal_sensitivity
+from clo_gen import cli, pipeline
 from clo_gen.analysis import attribution, bumps, factors, mixing, sensitivity
 from clo_gen.analysis import contributions as euler
 from clo_gen.analysis.settings import Settings, case_of, headlines, judge
 from clo_gen.io.problems import InputError
 from clo_gen.io.tables import config_path
 from clo_gen.risk.losses import tail
+from clo_gen.terminal import sensitivity as terminal_sensitivity
 
 ROOT = pathlib.Path(__file__).parent.parent
 PATHS = 8
@@ -395,7 +396,7 @@ def test_wrong_options_are_named(tmp_path):
 
 
 def test_unknown_scenario_and_temperature(a):
-    from clo_gen.sensitivity_job import attribute, sensitivities
+    from clo_gen.jobs.sensitivity import attribute, sensitivities
 
     with pytest.raises(InputError) as error:
         sensitivities(a, "boom", Settings(temperature=0.0, paths=1))

@@ -11,9 +11,11 @@ import pytest
 import scipy.stats
 from typer.testing import CliRunner
 
-from clo_gen import rng, stage2_job, train_job
+from clo_gen import rng
 from clo_gen.cli import app
 from clo_gen.io.problems import InputError
+from clo_gen.jobs import stage2 as stage2_job
+from clo_gen.jobs import train as train_job
 from clo_gen.models import systematic
 from clo_gen.models.transition import TransitionConfig
 from clo_gen.records import MacroPath

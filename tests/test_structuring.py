@@ -17,9 +17,7 @@ from clo_gen.cli import app
 from clo_gen.deal.tranche import closing_oc_ratios
 from clo_gen.io.problems import InputError
 from clo_gen.io.tables import config_path, idealised_default_table_standin
-from clo_gen.risk.losses import UNPAID
-from clo_gen.solve.sequential import Limits, climb
-from clo_gen.structure_job import (
+from clo_gen.jobs.structure import (
     Request,
     allowed_losses,
     judge,
@@ -28,6 +26,8 @@ from clo_gen.structure_job import (
     structure,
     verdict,
 )
+from clo_gen.risk.losses import UNPAID
+from clo_gen.solve.sequential import Limits, climb
 
 STATIC = f"deal='{config_path('deals/static_amortising.toml')}'"
 BOX = Limits(np.full(2, 0.01), np.full(2, 5.0), np.ones((1, 2)), np.array([100.0]))

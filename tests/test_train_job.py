@@ -10,10 +10,10 @@ import pytest
 import tomli_w
 from typer.testing import CliRunner
 
-from clo_gen import train_job
 from clo_gen.cli import app
 from clo_gen.io import checkpoint
 from clo_gen.io.problems import InputError
+from clo_gen.jobs import train as train_job
 from clo_gen.levels import LEVELS
 from clo_gen.macro_model import read_macro_model
 from clo_gen.train import loop

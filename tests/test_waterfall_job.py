@@ -12,7 +12,7 @@ from clo_gen.cli import app
 from clo_gen.io.deal import first_periods, read_deal
 from clo_gen.io.problems import InputError
 from clo_gen.io.tables import config_path
-from clo_gen.waterfall_job import as_json, as_table, distribute
+from clo_gen.jobs.waterfall import as_json, as_table, distribute
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 US_BSL = config_path("deals/us_bsl.toml")

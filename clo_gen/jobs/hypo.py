@@ -198,7 +198,7 @@ def save(report: HypoReport, out):
 
 
 def _write_folder(folder, report, rows):
-    from clo_gen.plot import write_hypo_figure
+    from clo_gen.plots.run import write_hypo_figure
 
     rated = report.monitors[0] or report.pools[0]
     obligors = rated["obligors"] if isinstance(rated, dict) else rated.obligors

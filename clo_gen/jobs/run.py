@@ -12,11 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 import tomli_w
 
-from clo_gen import mesh, pipeline, plot, report
+from clo_gen import mesh, pipeline, report
 from clo_gen.assemble import Assembly, assemble
 from clo_gen.evaluate.transition_baselines import held_out_transitions
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import InputError
+from clo_gen.plots import run as plot
 from clo_gen.summary import coverage_table, keep, summarise, tranche_table
 
 

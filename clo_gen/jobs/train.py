@@ -11,13 +11,13 @@ import time
 import numpy as np
 import tomli_w
 
-from clo_gen import plot
 from clo_gen.io import checkpoint
 from clo_gen.io.config import load_overridden
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import InputError
 from clo_gen.io.toml import parse
 from clo_gen.levels import LEVELS, TrainingConfig
+from clo_gen.plots import run as plot
 from clo_gen.train import drift, loop
 
 

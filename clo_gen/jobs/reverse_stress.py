@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from clo_gen import plot_reverse_stress
 from clo_gen.analysis import reverse_stress as rs
 from clo_gen.analysis.likeliest_path import away_from_usual, likeliest_paths, usual_paths
 from clo_gen.assemble import Assembly, assemble
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import Problems
-from clo_gen.run import choose_folder, new_folder
+from clo_gen.jobs.run import choose_folder, new_folder
+from clo_gen.plots import reverse_stress as plot_reverse_stress
 
 STARTS = 4  # searches side by side
 BLOCK = 64  # sampled lives a call
@@ -182,7 +182,7 @@ def _notes(answers, request, timing, a):
 
 def tables(report: Report):
     """Rich tables: the answers in numbers, and the first of them year by year."""
-    from clo_gen.terminal import new_table
+    from clo_gen.terminal.console import new_table
 
     summary = new_table(report.title, [
         "answer", "distance", "density /\nlikeliest", "aligned", "likeness",

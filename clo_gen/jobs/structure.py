@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 from scipy.stats import beta
 
-from clo_gen import plot_structuring
 from clo_gen.analysis import structuring as st
 from clo_gen.assemble import Assembly, assemble
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import Problems
 from clo_gen.io.tables import data_path, idealised_default_table_standin
+from clo_gen.jobs.run import choose_folder, new_folder
+from clo_gen.plots import structuring as plot_structuring
 from clo_gen.risk.rating import idealised_rate
-from clo_gen.run import choose_folder, new_folder
 from clo_gen.solve.sequential import Limits, climb
 
 BLOCK = 64  # sampled lives a call
@@ -249,7 +249,7 @@ def structure_job(config, folder, request: Request, out=None, *, on_stage=lambda
 
 def table(report: Report):
     """Rich table: sizes, spreads and loss probabilities before and after."""
-    from clo_gen.terminal import new_table
+    from clo_gen.terminal.console import new_table
 
     out = new_table(report.title, ["class", "rating", "size, m", "spread, bp", "P(loss)", "limit",
                                    ""])

@@ -13,15 +13,15 @@ from typing import Annotated
 import tomli_w
 from pydantic import Field
 
-from clo_gen import terminal
 from clo_gen.assemble import assemble
 from clo_gen.io import checkpoint
 from clo_gen.io.config import load_overridden, read_config
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import InputError
 from clo_gen.io.toml import Record, parse
-from clo_gen.plot_calibration import write_calibration
-from clo_gen.run import choose_folder, new_folder
+from clo_gen.jobs.run import choose_folder, new_folder
+from clo_gen.plots.calibration import write_calibration
+from clo_gen.terminal import console
 from clo_gen.train import calibration_auto, calibration_corporate
 from clo_gen.train.calibration import Calibration
 from clo_gen.train.calibration_auto import AutoTargets, HeldOut
@@ -178,13 +178,13 @@ def summary_rows(comparisons):
 
 def tables(report: CalibrationReport):
     """Short tables: targets met by group, and every trust left out."""
-    table = terminal.new_table("stage 3: model inside the targets' 95 % intervals",
+    table = console.new_table("stage 3: model inside the targets' 95 % intervals",
                                ["target", "", "targets", "before", "after"])
     for name, fitted, count, before, after in summary_rows(report.comparisons):
         table.add_row(name, "fitted" if fitted else "checked", str(count), str(before), str(after))
     yield table
     if report.held_out:
-        table = terminal.new_table("expected loss of each trust, calibrated on the others",
+        table = console.new_table("expected loss of each trust, calibrated on the others",
                                    ["left out", "loans", "realised", "95 % interval", "before",
                                     "after", "after / realised"])
         for h in report.held_out:

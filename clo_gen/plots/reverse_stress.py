@@ -4,7 +4,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from clo_gen.plot import TITLES
+from clo_gen.plots.run import TITLES
 
 SHADES = ("#b8412f", "#d8a03d", "#7a5c99", "#3b6ea5", "#5d8a4a")
 

@@ -1,6 +1,6 @@
 """What `clo-gen backtest` prints: short tables of what its files hold in full."""
 
-from clo_gen.terminal import new_table
+from clo_gen.terminal.console import new_table
 
 
 def _number(x, form):

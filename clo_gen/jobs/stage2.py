@@ -14,16 +14,18 @@ import jax.numpy as jnp
 import tomli_w
 from pydantic import Field
 
-from clo_gen import plot_stage2, terminal, train_job
 from clo_gen.io import checkpoint
 from clo_gen.io.config import Positive, set_value
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import InputError
 from clo_gen.io.tables import config_path
 from clo_gen.io.toml import Record, load_toml, parse
+from clo_gen.jobs import train as train_job
 from clo_gen.learned import load_learned
 from clo_gen.levels import LEVELS, Fit
 from clo_gen.models import macro_cvae, transition
+from clo_gen.plots import stage2 as plot_stage2
+from clo_gen.terminal import console
 from clo_gen.train import loop, portfolio, portfolio_data, stage2
 from clo_gen.train import stage2_report as reports
 from clo_gen.train.portfolio_data import SPLITS
@@ -213,7 +215,7 @@ def _trained(config, run, parts, on_stage, on_report):
 
 def as_table(report: Report):
     """Rich table of a Report: before, after and change of every part, split by split."""
-    table = terminal.new_table("stage 2: before and after", [
+    table = console.new_table("stage 2: before and after", [
         "", "split", "before", "after", "change", "90 % over years"])
     for row in report.rows:
         interval = " to ".join(reports.shown(row[end], "+.0%") for end in ("low", "high")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from clo_gen.terminal import new_table
+from clo_gen.terminal.console import new_table
 
 GAP = 1e-9  # of an attribution's end, above which it is said
 

@@ -1,7 +1,7 @@
 """What the command line prints of a correlation study."""
 
 from clo_gen.analysis.variance import NAMES
-from clo_gen.terminal import new_table
+from clo_gen.terminal.console import new_table
 
 
 def tables(report):

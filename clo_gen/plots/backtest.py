@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from clo_gen.evaluate.backtest import intervals, var_of
-from clo_gen.plot import COLORS
+from clo_gen.plots.run import COLORS
 from clo_gen.risk import pit
 
 

@@ -6,14 +6,14 @@ import time
 import numpy as np
 import pandas as pd
 
-from clo_gen import plot_sensitivity
 from clo_gen.analysis import attribution, bumps, factors, mixing, sensitivity
 from clo_gen.analysis.contributions import loan_table
 from clo_gen.analysis.settings import Settings, case_of, headlines, judge
 from clo_gen.assemble import Assembly, assemble
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import InputError
-from clo_gen.run import choose_folder, new_folder
+from clo_gen.jobs.run import choose_folder, new_folder
+from clo_gen.plots import sensitivity as plot_sensitivity
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from clo_gen.plot import COLORS
+from clo_gen.plots.run import COLORS
 
 
 def sizes(ax, names, before, after):

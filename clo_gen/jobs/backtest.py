@@ -8,7 +8,6 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from clo_gen import plot_backtest
 from clo_gen.evaluate import backtest, class_ratings, loan_forecasts
 from clo_gen.evaluate.count_forecasts import rolling_forecasts
 from clo_gen.evaluate.history_fits import correlation_rows, count_fit_rows, share_fit_rows
@@ -21,9 +20,10 @@ from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import InputError
 from clo_gen.io.sba import read_charge_offs
 from clo_gen.io.toml import load_toml
+from clo_gen.jobs.run import choose_folder, new_folder
+from clo_gen.jobs.train import read_training
 from clo_gen.levels import LEVELS
-from clo_gen.run import choose_folder, new_folder
-from clo_gen.train_job import read_training
+from clo_gen.plots import backtest as plot_backtest
 
 
 @dataclasses.dataclass
