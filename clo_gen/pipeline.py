@@ -189,10 +189,15 @@ def transitions_of(params: Params, path: MacroPath, setup: Setup):
     return prepayment.add(matrices, prepayment.monthly_rate(params.prepayment, path), setup.space)
 
 
-def live_on(params, inputs, path: MacroPath, sources, *, setup, keep_loans=False, by_state=None):
-    """(Lived, Transitions, index [T, I]) of the pool on a given macro path; see `live`."""
+def live_on(params, inputs, path: MacroPath, sources, *, setup, shifts=None, keep_loans=False,
+            by_state=None):
+    """(Lived, Transitions, index [T, I]) of the pool on a given macro path; see `live`.
+
+    `shifts`: systematic.Shifts in place of those that `sources` draw.
+    """
     i, months = inputs, inputs.schedule.opening.shape[0]
-    shifts = systematic.sample(params.loadings, sources, months, setup.groups)
+    if shifts is None:
+        shifts = systematic.sample(params.loadings, sources, months, setup.groups)
     index = index_paths(path, i.curves, setup.index_columns)
     transitions = transitions_of(params, path, setup)
     mode = setup.mode
@@ -236,11 +241,13 @@ def simulate_from(params, inputs, scenario, sources, temperature, *, setup):
     return follow(params, inputs, path, sources, temperature, setup=setup)
 
 
-def follow(params, inputs, path: MacroPath, sources, temperature, *, setup):
-    """PathResult of a given macro path: all of `simulate` but the draw of it."""
+def follow(params, inputs, path: MacroPath, sources, temperature, *, setup, shifts=None):
+    """PathResult of a given macro path (and `shifts`, see live_on): all of `simulate` but the draw
+    of it."""
     i, months = inputs, inputs.schedule.opening.shape[0]
     reported = jnp.zeros(months, bool).at[i.calendar.last_month].set(True)
-    lived, transitions, index = live_on(params, i, path, sources, setup=setup, by_state=reported)
+    lived, transitions, index = live_on(params, i, path, sources, setup=setup, shifts=shifts,
+                                        by_state=reported)
     collections = lived.collections
     cash = distribute(i, collections, transitions, index, temperature, setup=setup)
     return PathResult(

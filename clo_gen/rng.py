@@ -13,6 +13,7 @@ INDUSTRY = 2
 REGION = 3
 LOAN = 4
 CONDITION = 5
+TILT = 6
 
 
 @struct.dataclass
@@ -42,3 +43,8 @@ def path_key(key, i):
 def stream(key, number):
     """Key of one random source of a path: one of the constants above."""
     return jax.random.fold_in(key, number)
+
+
+def normals(key, number, shape, dtype):
+    """Standard normal numbers of one random source of a path."""
+    return jax.random.normal(stream(key, number), shape, dtype)

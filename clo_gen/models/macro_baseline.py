@@ -122,9 +122,9 @@ def sample(params, key, history, scenario, series):
 
     `params` is a Var or a BlockBootstrap, `history` [H, M] ends at the cut-off date.
     """
-    months, key = scenario.shape.shape[0], rng.stream(key, rng.MACRO)
+    months = scenario.shape.shape[0]
     if isinstance(params, Var):
-        noise = jax.random.normal(key, (noise_size(params, months),), history.dtype)
+        noise = rng.normals(key, rng.MACRO, (noise_size(params, months),), history.dtype)
         return MacroPath(history, decode(params, noise, history, scenario, months), series)
-    baseline = _sample_blocks(params, key, history, months)
+    baseline = _sample_blocks(params, rng.stream(key, rng.MACRO), history, months)
     return MacroPath(history, scenarios.apply(scenario, baseline), series)

@@ -243,6 +243,5 @@ def sample(model: Cvae, key, history, scenario, series):
         raise ValueError(f"macro: the model holds {', '.join(model.series)}; "
                          f"got {', '.join(series)}")
     months = scenario.shape.shape[0]
-    noise = jax.random.normal(rng.stream(key, rng.MACRO), (noise_size(model, months),),
-                              history.dtype)
+    noise = rng.normals(key, rng.MACRO, (noise_size(model, months),), history.dtype)
     return MacroPath(history, decode(model, noise, history, scenario, months), series)

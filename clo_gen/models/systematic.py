@@ -2,6 +2,7 @@
 
 A move towards a worse state has its log-odds raised by the loan's cohort, industry and region
 factors. Each source has its own random stream, so one can be redrawn with the others unchanged.
+A path is a map (shifts_of) of standard normal numbers (draw_noise).
 """
 
 import jax
@@ -30,9 +31,26 @@ class Shifts:
     region: jax.Array  # [T, R]
 
 
-def _ar1(key, months, groups, persistence):
-    """Stationary AR(1) with unit variance, [months, groups]."""
-    noise = jax.random.normal(key, (months, groups), persistence.dtype)
+@struct.dataclass
+class Noise:
+    """Independent standard normal numbers behind the factors of one path."""
+
+    cohort: jax.Array  # [T, C]
+    industry: jax.Array  # [T, G]
+    region: jax.Array  # [T, R]
+
+
+def draw_noise(sources: rng.Sources, months, groups, dtype):
+    """Noise of one path for `groups` = (cohorts, industries, regions)."""
+    cohorts, industries, regions = groups
+    return Noise(
+        cohort=rng.normals(sources.cohort, rng.COHORT, (months, cohorts), dtype),
+        industry=rng.normals(sources.factor, rng.INDUSTRY, (months, industries), dtype),
+        region=rng.normals(sources.factor, rng.REGION, (months, regions), dtype))
+
+
+def _ar1(noise, persistence):
+    """Stationary AR(1) with unit variance of `noise` [months, groups]."""
 
     def step(u, e):
         u = persistence * u + jnp.sqrt(1.0 - persistence**2) * e
@@ -42,18 +60,20 @@ def _ar1(key, months, groups, persistence):
     return jnp.concatenate([noise[:1], rest])
 
 
+def shifts_of(loadings: Loadings, noise: Noise):
+    """Shifts of one path from its Noise; differentiable in both."""
+
+    def shift(e, loading):
+        return loading * _ar1(e, loadings.persistence) - 0.5 * loading**2
+
+    return Shifts(cohort=shift(noise.cohort, loadings.cohort),
+                  industry=shift(noise.industry, loadings.industry),
+                  region=shift(noise.region, loadings.region))
+
+
 def sample(loadings, sources: rng.Sources, months, groups):
     """Shifts of one path for `groups` = (cohorts, industries, regions)."""
-
-    def shift(key, size, loading):
-        u = _ar1(key, months, size, loadings.persistence)
-        return loading * u - 0.5 * loading**2
-
-    cohorts, industries, regions = groups
-    return Shifts(
-        cohort=shift(rng.stream(sources.cohort, rng.COHORT), cohorts, loadings.cohort),
-        industry=shift(rng.stream(sources.factor, rng.INDUSTRY), industries, loadings.industry),
-        region=shift(rng.stream(sources.factor, rng.REGION), regions, loadings.region))
+    return shifts_of(loadings, draw_noise(sources, months, groups, loadings.persistence.dtype))
 
 
 def odds_of_loans(tape, shifts):
