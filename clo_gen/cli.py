@@ -310,6 +310,38 @@ def reverse_stress(
 
 
 @app.command()
+def tail(
+    config: Annotated[pathlib.Path | None, typer.Argument(
+        help="Run config (TOML); without it the shipped quickstart.")] = None,
+    class_: Annotated[str | None, typer.Option(
+        "--class", help="Name of the class; without it the most senior that loses on a plain "
+                        "path.")] = None,
+    scenario: Annotated[str | None, typer.Option(
+        help="One of the config's scenarios; without it the first.")] = None,
+    paths: Annotated[int, typer.Option(
+        help="Plain paths, and as many tilted ones with their pilot.")] = 8192,
+    pilot: Annotated[int, typer.Option(help="Paths that fit the tilt.")] = 512,
+    level: Annotated[float, typer.Option(help="Of the pool's VaR and CVaR.")] = 0.999,
+    defence: Annotated[float, typer.Option(
+        help="Share of tilted paths that are not shifted; it bounds the weights.")] = 0.1,
+    tape: Annotated[pathlib.Path | None, typer.Option(help="Your loan tape.")] = None,
+    deal: Annotated[pathlib.Path | None, typer.Option(help="Your deal (TOML).")] = None,
+    out: Annotated[pathlib.Path | None, typer.Option(
+        help="Folder, instead of runs/<name>-tail; never overwritten.")] = None,
+    set_: Annotated[list[str] | None, typer.Option(
+        "--set", metavar="KEY=VALUE", help="Any config value.")] = None,
+    debug: _DEBUG = False,
+):
+    """Rare losses by importance sampling, beside plain paths at equal cost.
+
+    Examples: clo-gen tail; clo-gen tail --class C --scenario adverse --paths 8192
+    """
+    options = {"class_name": class_, "scenario": scenario, "paths": paths, "pilot": pilot,
+               "level": level, "defence": defence}
+    _guard(debug, commands.tail, config, _overrides(tape, deal) + list(set_ or []), options, out)
+
+
+@app.command()
 def backtest(
     config: Annotated[pathlib.Path | None, typer.Argument(
         help="Backtest config (TOML); without it the shipped one on embedded data.")] = None,

@@ -319,6 +319,26 @@ def reverse_stress(config_path, overrides, options, out):
         console.say(line)
 
 
+def tail(config_path, overrides, options, out):
+    _set_up_jax()
+    from rich.console import Console
+
+    from clo_gen.io.config import read_config
+    from clo_gen.jobs import tail as job
+    from clo_gen.terminal import console
+    from clo_gen.terminal import tail as terminal_tail
+
+    config, folder = read_config(config_path, overrides)
+    with Console().status("starting") as status:
+        report, written = job.tail_job(config, folder, job.Request(**options), out,
+                                       on_stage=status.update)
+    console.show(terminal_tail.table(report))
+    for line in (report.verdict, "+-: half widths of 95 % intervals; both columns cost the same "
+                 "paths, the pilot included", *report.notes,
+                 f"written to {written} (tail.png, tail.csv, tail.json)"):
+        console.say(line)
+
+
 def backtest(config_path, out, overrides):
     _set_up_jax()
     from rich.console import Console

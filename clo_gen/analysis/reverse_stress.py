@@ -144,10 +144,14 @@ def _break_even_scale(unpaid_at):
     return low, amount
 
 
-def margin(problem: Problem, noise, temperature, *, event: Event, setup):
-    """Margin of one path. The pool is lived once; its collections, scaled, go through the deal."""
-    i = problem.inputs
-    stage, back = jax.vjp(lambda n: _lived(problem, n, setup), noise)
+def margin(problem: Problem, noise, temperature, *, event: Event, setup, lived=None):
+    """Margin of one path. The pool is lived once; its collections, scaled, go through the deal.
+
+    `lived` (problem, noise, setup) -> (Collections, Transitions, index) reads another noise [D]
+    than that of the macro path alone.
+    """
+    i, lived = problem.inputs, lived or _lived
+    stage, back = jax.vjp(lambda n: lived(problem, n, setup), noise)
 
     def distribute(stage, scale):
         collections, transitions, index = stage
