@@ -36,6 +36,13 @@ def test_bench_prints_one_json_line_a_case():
     assert rows[0]["per_s"] > 0
 
 
+@pytest.mark.slow
+def test_tail_compares_plain_and_tilted_runs():
+    out = python(ROOT / "experiments" / "tail.py", ROOT / "configs" / "smoke.toml", "--class", "E",
+                 "--scenario", "baseline", "--paths", "512", "--pilot", "128", "--runs", "2")
+    assert "VaR" in out and "equal seconds" in out
+
+
 def run_notebook(name, *smaller):
     """Names left by a notebook's cells, run with `smaller` = (text, what stands in its place)."""
     cells = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text())["cells"]

@@ -37,7 +37,7 @@ class Found:
     """A tilt and how it came about."""
 
     tilt: tl.Tilt
-    pilot: tl.Outcome  # [n] of all rounds
+    pilot: tl.Outcome  # [n]
     margin: float  # of the class at its design point, expected mode; nan without a class
     distance: float  # |noise| of that point
     slopes: int  # gradients through the graph that were taken

@@ -26,6 +26,7 @@ from clo_gen.jobs.run import choose_folder, new_folder
 from clo_gen.plots import tail as plot_tail
 
 FEW = 30  # effective paths in a tail below which its interval is not to be trusted
+NORMAL = float(norm.ppf(0.975))
 APART = 3.0  # standard errors of their difference from which plain and tilted disagree
 TILTS = (8, 3)  # directions and shifts of a class and the pool: one program for all paths
 
@@ -151,12 +152,24 @@ def _class_of(a, request, plain):
 
 
 def _row(name, plain: Number, tilted: Number):
+    """One number of both; without a plain path in the tail there is nothing to compare."""
+    seen = plain.effective != 0.0
     both = float(np.hypot(plain.half, tilted.half))
-    return {"number": name, "plain": plain.value, "plain_half_width": plain.half,
+    return {"number": name, "plain": plain.value,
+            "plain_half_width": plain.half if seen else float("nan"),
             "tilted": tilted.value, "tilted_half_width": tilted.half,
-            "ratio": plain.half / tilted.half if tilted.half > 0 else float("nan"),
-            "z": norm.ppf(0.975) * (tilted.value - plain.value) / both if both > 0 else 0.0,
+            "ratio": plain.half / tilted.half if seen and tilted.half > 0 else float("nan"),
+            "z": NORMAL * (tilted.value - plain.value) / both if seen and both > 0 else
+            float("nan"),
             "plain_tail_paths": plain.effective, "tilted_tail_paths": tilted.effective}
+
+
+def _verdict(rows):
+    compared = [row for row in rows if np.isfinite(row["z"])]
+    worst = max(compared, key=lambda row: abs(row["z"]))
+    word = "agree" if abs(worst["z"]) < APART else "DISAGREE"
+    return (f"plain and tilted {word}: at most {abs(worst['z']):.1f} standard errors apart "
+            f"({worst['number']})")
 
 
 def _report(a, request, scenario, k, outcomes, seconds):
@@ -168,17 +181,17 @@ def _report(a, request, scenario, k, outcomes, seconds):
             numbers(tilted, k, request.level, tl.REPLICATIONS))
     rows = tuple(_row(label, p, q) for label, p, q in zip(
         labels, each[0].values(), each[1].values(), strict=True))
-    worst = max(rows, key=lambda row: abs(row["z"]))
-    verdict = ("plain and tilted agree" if abs(worst["z"]) < APART else
-               "plain and tilted DISAGREE") + f": at most {abs(worst['z']):.1f} standard errors " \
-               f"apart ({worst['number']})"
+    verdict = _verdict(rows)
     title = (f"{a.deal.terms.name}, scenario {scenario}: {len(plain.loss):,} plain paths; "
              f"{request.pilot:,} pilot and {len(tilted.loss):,} tilted paths")
     used = seconds["searching the tilt"] + seconds["tilted paths"]
     summary = {"title": title, "request": dataclasses.asdict(request), "class": name,
                "scenario": scenario, "seed": a.config.seed, "numbers": rows, "verdict": verdict,
                "replications": tl.REPLICATIONS, "means": np.asarray(found.tilt.means).tolist(),
-               "gradients": found.slopes, "pilot_tail_paths": found.events, "timing": seconds,
+               "gradients": found.slopes, "pilot_tail_paths": found.events,
+               "design_point": {"distance": found.distance, "margin": found.margin},
+               "mean_twist": float(np.mean(found.tilt.twist)),
+               "twisted": found.tilt.twisted.tolist(), "timing": seconds,
                "equal_seconds_factor": float(np.sqrt(seconds["plain paths"] / used)),
                "control_alone": control_alone(plain, rows[-1]["plain_half_width"]),
                "data": a.provenance}
@@ -190,6 +203,8 @@ def _notes(a, rows, found, summary):
     notes = [f"{row['number']}: only {row['tilted_tail_paths']:.0f} effective paths lie in the "
              "tail; take more, the interval is not to be trusted" for row in rows
              if row["tilted_tail_paths"] < FEW]
+    notes += [f"{row['number']}: no plain path is in the tail" for row in rows
+              if row["plain_tail_paths"] == 0.0]
     notes += [f"{row['number']}: tilted paths are no better than plain ones ("
               f"{row['ratio']:.2f}); the tail is not rare, or the tilt misses it"
               for row in rows[:4] if row["ratio"] < 1.0]

@@ -1,0 +1,99 @@
+"""How much narrower are intervals of rare losses under tilted paths, at equal numbers of paths?
+
+    python experiments/tail.py [config.toml] [--class C] [--scenario adverse] [--paths 8192]
+
+About three minutes on 2 cores with the quickstart, a third of it compiling. A class that loses on
+about 0.15 % of paths (class C, adverse) and the pool's 99.9 % VaR: `--runs` plain and as many
+tilted runs, all with draws of their own. A tilted run counts its pilot: 512 + 7,680 paths. Expected
+figures: half widths of 95 % intervals at least 3 times narrower for both (5 to 8 times measured),
+also at equal seconds, and no mean over runs more than 3 standard errors from the other. A single
+plain width rests on about ten tail paths and scatters by a third, so the ratio is that of root mean
+squares over runs. `spread`, 2.04 standard deviations of the tilted values over runs, stands beside
+the stated half width: is it honest?
+Measured: see docs/tail.md.
+"""
+
+import argparse
+import time
+
+import jax
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_num_cpu_devices", 2)
+
+import jax.numpy as jnp  # noqa: E402
+import numpy as np  # noqa: E402
+
+from clo_gen.analysis import reverse_stress as rs  # noqa: E402
+from clo_gen.analysis import tilt as tl  # noqa: E402
+from clo_gen.analysis.tail_numbers import numbers  # noqa: E402
+from clo_gen.analysis.tilt_search import (  # noqa: E402
+    Programs,
+    compile_loss,
+    compile_margins,
+    find_tilt,
+    unit,
+)
+from clo_gen.assemble import assemble  # noqa: E402
+from clo_gen.io.config import read_config  # noqa: E402
+from clo_gen.jobs.tail import TILTS, Request, judge  # noqa: E402
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("config", nargs="?")
+parser.add_argument("--class", dest="name", default="C")
+parser.add_argument("--scenario", default="adverse")
+parser.add_argument("--paths", type=int, default=8192)
+parser.add_argument("--pilot", type=int, default=512)
+parser.add_argument("--runs", type=int, default=4)
+parser.add_argument("--set", action="append", default=[])
+options = parser.parse_args()
+
+a = assemble(*read_config(options.config, options.set))
+judge(a, Request(options.name, options.scenario, options.paths, options.pilot))
+k, level, block = a.deal.classes.index(options.name), 0.999, min(256, options.pilot // 2)
+base = jax.random.key(a.config.seed)
+problem = rs.Problem(a.params, a.inputs, a.scenarios[options.scenario], base)
+case = problem, jnp.asarray(a.config.temperature, float)
+programs = Programs(tl.compile_paths(a.setup, twist=a.setup.mode == "markov"),
+                    compile_loss(a.setup), compile_margins(a.setup, k))
+none = tl.no_tilt(problem, a.setup, *TILTS)
+own_program = tl.compile_paths(a.setup)
+start = time.perf_counter()
+for paths in (own_program, programs.paths):
+    tl.run_paths(paths, case, none, base, block, block)
+control = jnp.asarray(unit(np.asarray(programs.loss(problem, none.control)[1])))
+programs.margins(problem, jnp.zeros((2, none.control.shape[0])), jnp.zeros(()))
+print(f"compile {time.perf_counter() - start:.1f} s")
+
+count = (options.paths - options.pilot) // tl.REPLICATIONS * tl.REPLICATIONS
+plain, tilted, seconds = [], [], np.zeros(3)
+for run in range(options.runs):
+    own = [jax.random.fold_in(jax.random.fold_in(base, tl.BESIDE), 3 * run + n) for n in range(3)]
+    clock = [time.perf_counter()]
+    paths = tl.run_paths(own_program, case, none, own[0], options.paths, block)
+    clock.append(time.perf_counter())
+    found = find_tilt(programs, case, a.setup, (k, level, options.pilot, 0.1), own[1], block)
+    clock.append(time.perf_counter())
+    shifted = tl.run_paths(programs.paths, case, found.tilt.replace(control=control), own[2],
+                           count, block)
+    clock.append(time.perf_counter())
+    seconds += np.diff(clock)
+    plain.append(numbers(paths, k, level))
+    tilted.append(numbers(shifted, k, level, tl.REPLICATIONS))
+    print(f"run {run}: " + "; ".join(
+        f"{name} {100 * p.value:.4f} +- {100 * p.half:.4f}, {100 * q.value:.4f} +- "
+        f"{100 * q.half:.4f} % ({q.effective:.0f} effective tail paths)"
+        for (name, p), q in zip(plain[-1].items(), tilted[-1].values(), strict=True)
+        if name in ("loss probability", "VaR")), flush=True)
+
+print(f"\nseconds a run: plain {seconds[0] / options.runs:.1f}; search and pilot "
+      f"{seconds[1] / options.runs:.1f}, tilted {seconds[2] / options.runs:.1f}; at equal seconds "
+      f"ratios are {np.sqrt(seconds[0] / seconds[1:].sum()):.2f} times those below")
+print(f"{'%':18}{'plain':>10}{'half':>9}{'tilted':>10}{'half':>9}{'spread':>9}{'ratio':>7}{'z':>6}")
+for name in plain[0]:
+    p, q = (np.array([[x[name].value, x[name].half] for x in runs]) for runs in (plain, tilted))
+    half = [np.sqrt((x[:, 1] ** 2).mean()) for x in (p, q)]
+    spread = 2.04 * q[:, 0].std(ddof=1) if options.runs > 1 else float("nan")
+    z = 1.96 * (q[:, 0].mean() - p[:, 0].mean()) / np.hypot(*half) * np.sqrt(options.runs)
+    print(f"{name:18}{100 * p[:, 0].mean():10.4f}{100 * half[0]:9.4f}{100 * q[:, 0].mean():10.4f}"
+          f"{100 * half[1]:9.4f}{100 * spread:9.4f}{half[0] / half[1]:7.2f}{z:6.1f}")
