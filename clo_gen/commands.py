@@ -7,42 +7,55 @@ import os
 
 
 def _set_up_jax():
-    """Double precision, and on a CPU one device a core, so that paths run in parallel."""
+    """Double precision, and on a CPU one device a core, so that paths run in parallel.
+
+    Two at least, since XLA compiles the program of a single device another way, with other last bits.
+    """
     import jax
 
     jax.config.update("jax_enable_x64", True)
     try:
-        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+        jax.config.update("jax_num_cpu_devices", max(2, len(os.sched_getaffinity(0))))
     except (AttributeError, RuntimeError):  # no affinity on this system, or jax already started
         pass
 
 
-def run(config_path, out, overrides):
+def run(config_path, out, overrides, resume=None, memory="2GB", check=False, hosts=None):
+    """`hosts` = (coordinator, process, processes) of a run on several, or None."""
     _set_up_jax()
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    if hosts is not None:
+        import jax
 
-    from clo_gen.io.config import read_config
-    from clo_gen.jobs.run import main_job
+        coordinator, process, processes = hosts
+        jax.distributed.initialize(coordinator, num_processes=processes, process_id=process)
+    from clo_gen.jobs.run import Hosts, main_job, prepare
     from clo_gen.terminal import console
+    from clo_gen.terminal.path_progress import PathProgress
 
-    config, folder = read_config(config_path, overrides)
-    columns = (TextColumn("{task.description:<28}"), BarColumn(), TextColumn("{task.fields[rate]}"),
-               TimeRemainingColumn())
-    with Progress(*columns, transient=True) as progress:
-        total = config.paths * len(config.scenarios)
-        task = progress.add_task("starting", total=total, rate="")
-
-        def on_block(name, done):
-            before = config.paths * config.scenarios.index(name)
-            progress.update(task, completed=before + done, description=name,
-                            rate=f"{before + done:,}/{total:,} paths")
-
+    config, folder, out = prepare(config_path, out, resume, overrides)
+    with PathProgress() as progress:
         summary, evaluation, written = main_job(
-            config, folder, out, on_block=on_block,
-            on_stage=lambda text: progress.update(task, description=text))
+            config, folder, out, memory=_bytes(memory), check=check,
+            hosts=Hosts(*hosts[1:]) if hosts else None, on_stage=progress.stage,
+            on_start=progress.start, on_block=progress.block)
+    if summary is None:
+        console.say(f"process {hosts[1]}: done; process 0 writes {written}")
+        return
     console.show(console.run_table(summary))
     for line in console.run_notes(summary, evaluation, written):
         console.say(line)
+
+
+def _bytes(text):
+    """Bytes of a text such as 2GB or 500 MB."""
+    import re
+
+    from clo_gen.io.problems import InputError
+
+    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([kmgt]?)i?b?\s*", str(text), re.IGNORECASE)
+    if found is None or float(found[1]) <= 0:
+        raise InputError(f"--memory {text}: want a size such as 2GB or 500MB")
+    return float(found[1]) * 1000 ** " kmgt".index(found[2].lower() or " ")
 
 
 def show(file):

@@ -13,9 +13,10 @@ from clo_gen.analysis import correlation, loadings
 from clo_gen.analysis.default_correlation import cells_of
 from clo_gen.analysis.variance import NAMES, Shares
 from clo_gen.assemble import Assembly, assemble, covariates_at
+from clo_gen.io.folders import choose_folder, new_folder
 from clo_gen.io.json_data import write_json
+from clo_gen.io.manifest import resolved
 from clo_gen.io.problems import InputError, Problems
-from clo_gen.jobs.run import choose_folder, new_folder, resolved
 from clo_gen.plots import correlation as plot_correlation
 
 BLOCK = 8  # paths a call; few, so that a block stays in the cache

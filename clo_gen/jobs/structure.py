@@ -11,10 +11,10 @@ from scipy.stats import beta
 
 from clo_gen.analysis import structuring as st
 from clo_gen.assemble import Assembly, assemble
+from clo_gen.io.folders import choose_folder, new_folder
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import Problems
 from clo_gen.io.tables import data_path, idealised_default_table_standin
-from clo_gen.jobs.run import choose_folder, new_folder
 from clo_gen.plots import structuring as plot_structuring
 from clo_gen.risk.rating import idealised_rate
 from clo_gen.solve.sequential import Limits, climb
