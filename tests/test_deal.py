@@ -107,7 +107,7 @@ def test_all_problems_of_a_deal_come_at_once(tmp_path):
 
 def test_a_deal_given_as_another_file_is_recognised(tmp_path):
     for read in (read_config, read_backtest):
-        with pytest.raises(InputError, match=r"^\S*us_bsl.toml: a deal, .* --deal FILE") as error:
+        with pytest.raises(InputError, match=r"^\S*us_bsl.toml: a deal; .* --deal FILE") as error:
             read(US_BSL)
         assert "unknown key" not in str(error.value)
     with pytest.raises(InputError, match="notes: unknown key"):  # half a deal is none

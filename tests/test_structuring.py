@@ -238,11 +238,12 @@ def test_table_names_the_currency():
 def test_no_loss_is_drawn_as_what_it_is_below():
     ax = plots.against_limits(Figure().subplots(), ["A", "B", "C"], [0.0, 0.01, 0.0],
                               [0.0, 0.002, 0.0], [1e-4, 0.02, 0.05], 2000)
-    bound, = (line for line in ax.lines if line.get_marker() == "v")
+    bound, = (line for line in ax.lines if line.get_markerfacecolor() == "none")
     assert bound.get_xdata().tolist() == [0, 2] and bound.get_ydata().tolist() == [0.15, 0.15]
-    assert bound.get_markerfacecolor() == "none"
-    assert "0 of 2,000 paths: below 0.15 %" in bound.get_label()
-    points, = (line for line in ax.lines if line.get_marker() == "o")
+    points = next(line for line in ax.lines if line.get_marker() == "o" and line is not bound)
     assert points.get_ydata().tolist() == [1.0]
-    some = plots.against_limits(Figure().subplots(), ["B"], [0.01], [0.002], [0.02], 2000)
-    assert not any(line.get_marker() == "v" for line in some.lines)
+    assert "after, 0 of 2,000 paths: below 0.15 %" in ax.get_legend_handles_labels()[1]
+    one = plots.against_limits(Figure().subplots(), ["B"], [0.01], [0.002], [0.02], 2000)
+    none = plots.against_limits(Figure().subplots(), ["B"], [0.0], [0.0], [0.02], 2000)
+    assert one.get_legend_handles_labels()[1] == ["limit", "after, +- 2 standard errors"]
+    assert none.get_legend_handles_labels()[1] == ["limit", "after, 0 of 2,000 paths: below 0.15 %"]

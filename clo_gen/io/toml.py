@@ -40,7 +40,7 @@ def parse(data, model, source):
         return model.model_validate(_tuples(data))
     except pydantic.ValidationError as error:
         if _DEAL <= data.keys() and _DEAL.isdisjoint(model.model_fields):
-            raise InputError(f"{source}: a deal, not the file this command starts from; want "
+            raise InputError(f"{source}: a deal; this command starts from another file; want "
                              "clo-gen run --deal FILE, or clo-gen deal check FILE") from None
         problems = Problems(source)
         for e in error.errors():

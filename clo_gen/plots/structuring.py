@@ -18,20 +18,19 @@ def sizes(ax, names, before, after):
 def against_limits(ax, names, after, errors, limit, paths):
     """Loss probabilities with two standard errors, and each class's limit, percent, log scale.
 
-    Where none of `paths` loses, a hollow marker stands at 3 / paths: what the probability is below
-    with 95 % confidence (rule of three), since 0 has no place on the axis.
+    Where none of `paths` loses, a hollow marker with an arrow down stands at 3 / paths, which the
+    probability is below with 95 % confidence (rule of three): 0 has no place on the axis.
     """
     at = np.arange(len(names))
     after, errors, limit = (100 * np.asarray(x) for x in (after, errors, limit))
-    some = after > 0
-    ax.errorbar(at[some], after[some], fmt="o", color=COLORS["baseline"],
-                yerr=[np.minimum(2 * errors, 0.95 * after)[some], 2 * errors[some]],
-                label="after, +- 2 standard errors")
+    some, style = after > 0, {"fmt": "o", "color": COLORS["baseline"]}
+    if some.any():
+        ax.errorbar(at[some], after[some], label="after, +- 2 standard errors", **style,
+                    yerr=[np.minimum(2 * errors, 0.95 * after)[some], 2 * errors[some]])
     if not some.all():
-        bound = 300.0 / paths
-        ax.plot(at[~some], np.full((~some).sum(), bound), "v", color=COLORS["baseline"],
-                markerfacecolor="none",
-                label=f"after, 0 of {paths:,} paths: below {bound:.2g} %")
+        bound = np.full((~some).sum(), 300.0 / paths)
+        ax.errorbar(at[~some], bound, yerr=0.5 * bound, uplims=True, markerfacecolor="none",
+                    label=f"after, 0 of {paths:,} paths: below {bound[0]:.2g} %", **style)
     ax.plot(at, limit, "_", color=COLORS["severely_adverse"], markersize=18, label="limit")
     ax.set_yscale("log")
     ax.set_xticks(at, names, rotation=45)
