@@ -2,8 +2,8 @@
 
     python experiments/sensitivity.py [config.toml] [--paths 64] [--set key=value ...]
 
-About 14 minutes on 2 cores with the quickstart, all but one or two of them the attribution. Expected
-figures (quickstart, baseline, 64 paths, temperature 0.01): the ten largest bars of the pool's loss
+About 14 minutes on 2 cores with the quickstart, 12.6 of them the attribution. Expected figures
+(quickstart, baseline, 64 paths, temperature 0.01): the ten largest bars of the pool's loss
 within 1 % of the revaluation at the stated bumps; those of the most junior note's price and of the
 equity IRR within some percent, one of class E at 12 % (a bump moves the dates on which tests fail),
 all within 2 % at a tenth of the bumps; an attribution between two scenarios with a residual below
