@@ -238,13 +238,12 @@ def train_jointly(config, asked, out, resume, run, overrides):
 
 def evaluate(run):
     _set_up_jax()
-    from rich.console import Console
-
     from clo_gen.jobs import train as train_job
     from clo_gen.terminal import console
+    from clo_gen.terminal.progress import stages
 
-    with Console().status("reading") as status:
-        found = train_job.evaluate_job(run, on_level=lambda level: status.update(level))
+    with stages("reading") as update:
+        found = train_job.evaluate_job(run, on_level=update)
     for level, (metrics, about) in found.items():
         for table in console.evaluation_tables(f"{level}, {about['kind']} data", metrics):
             console.show(table)
@@ -255,18 +254,17 @@ def evaluate(run):
 
 def sensitivity(config_path, overrides, scenario, options, out):
     _set_up_jax()
-    from rich.console import Console
-
     from clo_gen.analysis.settings import Settings
     from clo_gen.io.config import read_config
     from clo_gen.jobs.sensitivity import sensitivity_job
     from clo_gen.terminal import console
     from clo_gen.terminal import sensitivity as terminal_sensitivity
+    from clo_gen.terminal.progress import stages
 
     config, folder = read_config(config_path, overrides)
-    with Console().status("starting") as status:
+    with stages("starting") as update:
         report, written = sensitivity_job(config, folder, scenario, Settings(**options), out,
-                                          on_stage=status.update)
+                                          on_stage=update)
     for table in terminal_sensitivity.sensitivity_tables(report):
         console.show(table)
     for line in terminal_sensitivity.sensitivity_notes(report, written):
@@ -275,18 +273,17 @@ def sensitivity(config_path, overrides, scenario, options, out):
 
 def attribute(config_path, other, overrides, scenarios, options, out):
     _set_up_jax()
-    from rich.console import Console
-
     from clo_gen.analysis.settings import Settings
     from clo_gen.io.config import read_config
     from clo_gen.jobs.sensitivity import attribution_job
     from clo_gen.terminal import console
     from clo_gen.terminal import sensitivity as terminal_sensitivity
+    from clo_gen.terminal.progress import stages
 
     read = [read_config(path, overrides) for path in (config_path, other)[: 1 + bool(other)]]
-    with Console().status("starting") as status:
+    with stages("starting") as update:
         report, written = attribution_job([c for c, _ in read], [f for _, f in read], scenarios,
-                                          Settings(**options), out, on_stage=status.update)
+                                          Settings(**options), out, on_stage=update)
     console.show(terminal_sensitivity.attribution_table(report))
     for line in terminal_sensitivity.attribution_notes(report, written):
         console.say(line)
@@ -294,18 +291,17 @@ def attribute(config_path, other, overrides, scenarios, options, out):
 
 def correlation(config_path, overrides, options, out):
     _set_up_jax()
-    from rich.console import Console
-
     from clo_gen.io.config import read_config
     from clo_gen.jobs import correlation as job
     from clo_gen.terminal import console
     from clo_gen.terminal import correlation as terminal_correlation
+    from clo_gen.terminal.progress import stages
 
     config, folder = read_config(config_path, overrides)
-    with Console().status("starting") as status:
+    with stages("starting") as update:
         options["target"] = job.percentages(options["target"])
         report, written = job.correlation_job(config, folder, job.Request(**options), out,
-                                              on_stage=status.update)
+                                              on_stage=update)
     for table in terminal_correlation.tables(report):
         console.show(table)
     files = "correlation.png, default_correlation.csv"
@@ -316,16 +312,15 @@ def correlation(config_path, overrides, options, out):
 
 def reverse_stress(config_path, overrides, options, out):
     _set_up_jax()
-    from rich.console import Console
-
     from clo_gen.io.config import read_config
     from clo_gen.jobs import reverse_stress as job
     from clo_gen.terminal import console
+    from clo_gen.terminal.progress import stages
 
     config, folder = read_config(config_path, overrides)
-    with Console().status("starting") as status:
+    with stages("starting") as update:
         report, written = job.reverse_stress_job(config, folder, job.Request(**options), out,
-                                                 on_stage=status.update)
+                                                 on_stage=update)
     for table in job.tables(report):
         console.show(table)
     for line in (*report.notes, f"written to {written} (paths.png, years.csv, paths.csv)"):
@@ -334,16 +329,15 @@ def reverse_stress(config_path, overrides, options, out):
 
 def backtest(config_path, out, overrides):
     _set_up_jax()
-    from rich.console import Console
-
     from clo_gen.io.backtest_config import read_backtest
     from clo_gen.jobs.backtest import backtest_job
     from clo_gen.terminal import backtest as terminal_backtest
     from clo_gen.terminal import console
+    from clo_gen.terminal.progress import stages
 
     config = read_backtest(config_path, overrides)
-    with Console().status("reading") as status:
-        report, written = backtest_job(config, out, on_step=status.update)
+    with stages("reading") as update:
+        report, written = backtest_job(config, out, on_step=update)
     for table in terminal_backtest.tables(report):
         console.show(table)
     for line in terminal_backtest.notes(report, written):
@@ -352,14 +346,13 @@ def backtest(config_path, out, overrides):
 
 def calibrate(config_path, out, overrides):
     _set_up_jax()
-    from rich.console import Console
-
     from clo_gen.jobs import calibrate as job
     from clo_gen.terminal import console
+    from clo_gen.terminal.progress import stages
 
     settings, folder = job.read_calibration(config_path, overrides)
-    with Console().status("reading") as status:
-        report, written = job.calibrate_job(settings, folder, out, on_stage=status.update)
+    with stages("reading") as update:
+        report, written = job.calibrate_job(settings, folder, out, on_stage=update)
     for table in job.tables(report):
         console.show(table)
     for line in job.lines_of(report, written):
@@ -368,16 +361,15 @@ def calibrate(config_path, out, overrides):
 
 def structure(config_path, overrides, options, out):
     _set_up_jax()
-    from rich.console import Console
-
     from clo_gen.io.config import read_config
     from clo_gen.jobs import structure as job
     from clo_gen.terminal import console
+    from clo_gen.terminal.progress import stages
 
     config, folder = read_config(config_path, overrides)
-    with Console().status("starting") as status:
+    with stages("starting") as update:
         report, written = job.structure_job(config, folder, job.Request(**options), out,
-                                            on_stage=status.update)
+                                            on_stage=update)
     console.show(job.table(report))
     for line in (*report.notes, f"written to {written} (classes.csv, structure.png)"):
         console.say(line)
