@@ -9,7 +9,7 @@ import os
 def _set_up_jax():
     """Double precision, and on a CPU one device a core, so that paths run in parallel.
 
-    Two at least, since XLA compiles the program of a single device another way, with other last bits.
+    Two at least: XLA compiles the program of a single device another way, with other last bits.
     """
     import jax
 
