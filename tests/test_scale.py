@@ -216,20 +216,24 @@ def test_check_names_the_operation_that_makes_a_nan():
 def test_blocks_fit_the_memory():
     config = read_config()[0]
     assert simulation.choose_block(config, 200, 2, "cpu", 2e9) == 64
-    small = simulation.choose_block(config, 10_000, 2, "cpu", 1e8)
-    assert 1 <= small < 64
-    assert small * 2 * (simulation.PER_LOAN * 10_000 + simulation.PER_PATH) <= 1e8
+    assert simulation.choose_block(config, 10_000, 2, "cpu", 2e9) == 20
+    assert simulation.choose_block(config, 10_000, 2, "gpu", 8e9) == 500  # half of the paths
+    for mode in simulation.PER_LOAN:
+        c = config.model_copy(update={"mode": mode})
+        small = simulation.choose_block(c, 2000, 2, "gpu", 1e8)
+        assert small >= 1 and small * 2 * simulation.bytes_of_path(mode, 2000) <= 1e8
     with pytest.raises(InputError, match="--memory: 0.00 GB are too few for one path of 10,000"):
         simulation.choose_block(config, 10_000, 2, "cpu", 1e6)
     assert simulation.choose_block(config.model_copy(update={"block": 7}), 200, 8, "cpu", 1e9) == 7
 
 
 @pytest.mark.slow
-def test_the_program_needs_no_more_memory_than_was_planned():
+@pytest.mark.parametrize("mode", ["markov", "expected"])
+def test_the_program_needs_no_more_memory_than_was_planned(mode):
     """Temporaries of the compiled program against what choose_block counts on."""
-    a = small_assembly("tape.synthetic.obligors=400")
+    a = small_assembly("tape.synthetic.obligors=400", f"mode={mode}")
     sim = simulation.simulator(a, 16, mesh.path_mesh())
-    assert sim.temporaries <= 16 * (simulation.PER_LOAN * 400 + simulation.PER_PATH)
+    assert sim.temporaries <= 16 * simulation.bytes_of_path(mode, 400)
 
 
 def test_processes_share_the_blocks():

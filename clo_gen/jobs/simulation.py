@@ -15,10 +15,11 @@ from clo_gen import mesh, outcomes, pipeline
 from clo_gen.assemble import Assembly
 from clo_gen.io.problems import InputError
 
-CACHED = {"cpu": 64, "gpu": 4096, "tpu": 4096}  # paths at once on a device: more is not faster
-# Bytes a path needs while it is computed: what the month's sums and draws of a loan take, and what
-# macro, curves and waterfall take (measured: temporaries of the compiled program).
-PER_LOAN, PER_PATH = 200, 400_000
+AT_ONCE = {"cpu": 64, "gpu": 4096, "tpu": 4096}  # paths on a device: more is not faster
+LOANS_AT_ONCE = 200_000  # loans of all these paths, so that a month stays in a CPU core's cache
+# Bytes that a path needs while it is computed: a loan's by mode, and macro, curves and waterfall
+# (temporaries of the compiled program; a test holds them).
+PER_LOAN, PER_PATH = {"markov": 200, "expected": 1000, "trajectory": 8000}, 400_000
 
 
 class Interrupted(KeyboardInterrupt):
@@ -36,6 +37,11 @@ class Simulator:
     temporaries: int  # bytes a device
 
 
+def bytes_of_path(mode, loans):
+    """Bytes that a path of `loans` loans needs while it is computed."""
+    return PER_LOAN[mode] * loans + PER_PATH
+
+
 def choose_block(config, loans, devices, platform, memory):
     """Paths of a block: the config's, or what suits the platform and a budget of `memory` bytes.
 
@@ -43,12 +49,16 @@ def choose_block(config, loans, devices, platform, memory):
     """
     if config.block is not None:
         return min(config.block, config.paths)
-    fits = memory // (devices * (PER_LOAN * loans + PER_PATH))
+    one = bytes_of_path(config.mode, loans)
+    fits = int(memory // (devices * one))
     if fits < 1:
         raise InputError(f"--memory: {memory / 1e9:.2f} GB are too few for one path of {loans:,} "
                          f"loans on each of {devices} devices; want at least "
-                         f"{devices * (PER_LOAN * loans + PER_PATH) / 1e9:.2f} GB")
-    return int(min(fits, CACHED.get(platform, 64), -(-config.paths // devices)))
+                         f"{devices * one / 1e9:.2f} GB")
+    suits = AT_ONCE.get(platform, 64)
+    if platform == "cpu":
+        suits = min(suits, max(LOANS_AT_ONCE // loans, 4))
+    return min(fits, suits, -(-config.paths // devices))
 
 
 def simulator(a: Assembly, block, devices=None):
