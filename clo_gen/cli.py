@@ -39,7 +39,7 @@ def run(
         "--check", help="Run every path once more under checkify: which operation makes a NaN. "
         "Slow.")] = False,
     coordinator: Annotated[str | None, typer.Option(
-        help="host:port of process 0 of a run on several hosts (docs/cluster.md).")] = None,
+        help="Share a run between hosts: host:port of process 0, or auto (docs/runs.md).")] = None,
     process_id: Annotated[int | None, typer.Option(min=0, help="Which process this is.")] = None,
     num_processes: Annotated[int | None, typer.Option(min=1, help="How many there are.")] = None,
     debug: Annotated[bool, typer.Option(help="Full traceback for bad input.")] = False,
@@ -54,9 +54,10 @@ def run(
     overrides += [f"paths={paths}"] if paths is not None else []
     overrides += [f"seed={seed}"] if seed is not None else []
     hosts = (coordinator, process_id, num_processes)
-    if any(x is not None for x in hosts) and (None in hosts or process_id >= num_processes):
+    alone, auto = hosts == (None, None, None), hosts == ("auto", None, None)
+    if not alone and not auto and (None in hosts or process_id >= num_processes):
         print("--coordinator, --process-id and --num-processes come together, with process ids "
-              "from 0 to num-processes - 1", file=sys.stderr)
+              "from 0 to num-processes - 1; or --coordinator auto alone", file=sys.stderr)
         raise typer.Exit(2)
     _guard(debug, commands.run, config, out, overrides, resume, memory, check,
            hosts if coordinator else None)

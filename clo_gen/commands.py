@@ -21,13 +21,12 @@ def _set_up_jax():
 
 
 def run(config_path, out, overrides, resume=None, memory="2GB", check=False, hosts=None):
-    """`hosts` = (coordinator, process, processes) of a run on several, or None."""
+    """`hosts` = (coordinator, process, processes) of a run on several processes, or None."""
     _set_up_jax()
-    if hosts is not None:
-        import jax
+    import jax
 
-        coordinator, process, processes = hosts
-        jax.distributed.initialize(coordinator, num_processes=processes, process_id=process)
+    if hosts is not None:
+        _join(*hosts)
     from clo_gen.jobs.run import Hosts, main_job, prepare
     from clo_gen.terminal import console
     from clo_gen.terminal.path_progress import PathProgress
@@ -36,14 +35,29 @@ def run(config_path, out, overrides, resume=None, memory="2GB", check=False, hos
     with PathProgress() as progress:
         summary, evaluation, written = main_job(
             config, folder, out, memory=_bytes(memory), check=check,
-            hosts=Hosts(*hosts[1:]) if hosts else None, on_stage=progress.stage,
+            hosts=Hosts(jax.process_index(), jax.process_count()), on_stage=progress.stage,
             on_start=progress.start, on_block=progress.block)
     if summary is None:
-        console.say(f"process {hosts[1]}: done; process 0 writes {written}")
+        console.say(f"process {jax.process_index()}: done; process 0 writes {written}")
         return
     console.show(console.run_table(summary))
     for line in console.run_notes(summary, evaluation, written):
         console.say(line)
+
+
+def _join(coordinator, process, processes):
+    """Joins the processes of a run; "auto" asks the cluster (Slurm, Open MPI, Kubernetes)."""
+    import jax
+
+    from clo_gen.io.problems import InputError
+
+    try:
+        if coordinator == "auto":
+            jax.distributed.initialize()
+        else:
+            jax.distributed.initialize(coordinator, num_processes=processes, process_id=process)
+    except (ValueError, RuntimeError) as error:
+        raise InputError(f"--coordinator {coordinator}: {str(error).splitlines()[0]}") from None
 
 
 def _bytes(text):

@@ -1,4 +1,4 @@
-"""Device mesh: one axis, `paths` or `deals`. The same program on one CPU and on many devices."""
+"""Device mesh: one axis, `paths`, `deals` or `examples`. The same program on one and on many."""
 
 import jax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
@@ -14,13 +14,18 @@ def deal_mesh():
     return _mesh("deals")
 
 
-def _mesh(axis):
-    devices = jax.local_devices()
+def example_mesh(count):
+    """Mesh over the first `count` devices of this process with the axis `examples` (training)."""
+    return _mesh("examples", count)
+
+
+def _mesh(axis, count=None):
+    devices = jax.local_devices()[:count]
     return jax.make_mesh((len(devices),), (axis,), axis_types=(AxisType.Auto,), devices=devices)
 
 
 def by_path(mesh):
-    """Sharding of an array whose leading axis is the mesh's: paths or deals."""
+    """Sharding of an array whose leading axis is the mesh's: paths, deals or examples."""
     return NamedSharding(mesh, PartitionSpec(mesh.axis_names[0]))
 
 

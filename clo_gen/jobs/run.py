@@ -63,6 +63,8 @@ def prepare(path, out, resume, overrides=()):
     out = pathlib.Path(resume)
     out = out.with_name(out.name.removesuffix(".partial"))
     started = manifest.read(draft_of(out))
+    if (out / "summary.json").exists():  # killed while it tidied up, perhaps
+        shutil.rmtree(out / "blocks", ignore_errors=True)
     if started is None:
         raise InputError(f"--resume {resume}: " + (
             "this run is complete" if (out / "summary.json").exists() else
