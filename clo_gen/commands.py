@@ -31,11 +31,12 @@ def run(config_path, out, overrides, resume=None, memory="2GB", check=False, hos
     from clo_gen.terminal import console
     from clo_gen.terminal.path_progress import PathProgress
 
-    config, folder, out = prepare(config_path, out, resume, overrides)
+    hosts = Hosts(jax.process_index(), jax.process_count())
+    config, folder, out = prepare(config_path, out, resume, overrides, hosts)
     with PathProgress() as progress:
         summary, evaluation, written = main_job(
             config, folder, out, memory=_bytes(memory), check=check,
-            hosts=Hosts(jax.process_index(), jax.process_count()), on_stage=progress.stage,
+            hosts=hosts, on_stage=progress.stage,
             on_start=progress.start, on_block=progress.block)
     if summary is None:
         console.say(f"process {jax.process_index()}: done; process 0 writes {written}")

@@ -3,6 +3,7 @@
 import contextlib
 import pathlib
 import shutil
+import tempfile
 
 from clo_gen.io.problems import InputError
 
@@ -44,9 +45,7 @@ def choose_folder(config, out):
         out = pathlib.Path(out)
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
-            if not draft_of(out).exists():  # else a killed run left it
-                draft_of(out).mkdir()
-                draft_of(out).rmdir()
+            pathlib.Path(tempfile.mkdtemp(prefix=f"{out.name}.", dir=out.parent)).rmdir()
         except OSError as error:
             raise InputError(f"--out {out}: cannot be written ({error.strerror}); want a folder "
                              "that can be made") from None

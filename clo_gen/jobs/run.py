@@ -45,16 +45,20 @@ class Hosts:
             multihost_utils.sync_global_devices(name)
 
 
-def prepare(path, out, resume, overrides=()):
+def prepare(path, out, resume, overrides=(), hosts=None):
     """(RunConfig, its folder, run folder) of a new or resumed run.
 
     A resumed run goes on with its own config; a config beside --resume has to say the same. Raises
     InputError when there is nothing to resume, or when `out` has an interrupted run.
     """
+    hosts = hosts or Hosts()
     if resume is None:
+        if hosts.processes > 1 and out is None:
+            raise InputError("--out: missing; want a folder that all processes share")
         config, folder = read_config(path, overrides)
         out = choose_folder(config, out)
-        if (draft_of(out) / manifest.NAME).exists():
+        # The first of several processes may have started the run that the others join.
+        if hosts.process == 0 and (draft_of(out) / manifest.NAME).exists():
             raise InputError(f"--out {out}: an interrupted run is there; go on with clo-gen run "
                              f"--resume {out}, or remove {draft_of(out)}")
         return config, folder, out
@@ -114,17 +118,15 @@ def main_job(config, folder, out=None, *, memory=MEMORY, check=False, hosts=None
              on_stage=lambda text: None, on_start=lambda done, total: None,
              on_block=lambda name, paths: None):
     """Runs a config and writes its folder. Returns (summary, evaluation, folder written), with
-    `timing` in the summary; the first two are None on every process but the first.
+    `timing` and `checks` in the summary; the first two are None on every process but the first.
 
-    `folder` is where the config's file names start from, `out` comes from choose_folder or
+    `folder` is where the config's file names start from, `out` is a new folder or that of
     `prepare`; `memory` [bytes] bounds the paths computed at once; `check` runs every path again
     under checkify (jobs.guards); the rest reports progress. Raises InputError for bad input and
     Interrupted, with what to do, on Ctrl-C or when the disk is full.
     """
     hosts = hosts or Hosts()
-    if hosts.processes > 1 and out is None:
-        raise InputError("--out: missing; want a folder that all processes share")
-    out = choose_folder(config, out) if out is None else pathlib.Path(out)
+    out = choose_folder(config, out)
     start = time.perf_counter()
     on_stage("reading and fitting")
     a = assemble(config, folder)
@@ -143,9 +145,11 @@ def main_job(config, folder, out=None, *, memory=MEMORY, check=False, hosts=None
             return None, None, out
         on_stage("writing")
         results = simulation.gather(a, block, blocks)
+        checks = None
         if check:
-            on_stage("checking")
-            write_json(draft / "checks.json", guards.check(a, results))
+            checks = guards.check(a, results, on_path=lambda done, total: on_stage(
+                f"checking path {done:,} of {total:,}") if done % 50 == 1 else None)
+            write_json(draft / "checks.json", checks)
         summary = summarise(a, results)
         write_files(a, results, summary, evaluation, timing, draft)
         publish(out)
@@ -154,7 +158,7 @@ def main_job(config, folder, out=None, *, memory=MEMORY, check=False, hosts=None
     except OSError as error:
         raise Interrupted(_how_to_go_on(error, out)) from None
     shutil.rmtree(out / "blocks")
-    return summary | {"timing": timing}, evaluation, out
+    return summary | {"timing": timing, "checks": checks}, evaluation, out
 
 
 def _how_to_go_on(why, out):
