@@ -17,7 +17,7 @@ from conftest import SMALL, short_deal, small_assembly
 from clo_gen import mesh, outcomes
 from clo_gen.io import manifest
 from clo_gen.io.config import read_config
-from clo_gen.io.problems import InputError
+from clo_gen.io.problems import InputError, Interrupted
 from clo_gen.jobs import guards, simulation
 from clo_gen.jobs.blocks import Blocks
 from clo_gen.jobs.run import main_job, prepare
@@ -95,7 +95,7 @@ def test_resuming_after_a_full_disk_gives_the_same_bytes(uninterrupted, tmp_path
 
     out = tmp_path / "run"
     monkeypatch.setattr(Blocks, "save", fills_up)
-    with pytest.raises(simulation.Interrupted, match="No space left.*clo-gen run --resume"):
+    with pytest.raises(Interrupted, match="No space left.*clo-gen run --resume"):
         run(out)
     assert not out.exists()
     monkeypatch.setattr(Blocks, "save", save)
@@ -103,6 +103,8 @@ def test_resuming_after_a_full_disk_gives_the_same_bytes(uninterrupted, tmp_path
         prepare(None, out, None, SETTINGS)
     half = out.with_name("run.partial") / "blocks" / "baseline" / "000001.npz"
     half.write_bytes(half.read_bytes()[:-1])
+    with pytest.raises(InputError, match="paths: was 8, now 6"):
+        main_job(*prepare(None, None, out, ["paths=6"]))
     config, folder, again = prepare(None, None, out)
     redone = []
     main_job(config, folder, again, on_block=lambda name, paths: redone.append((name, paths)))
@@ -120,7 +122,7 @@ def test_ctrl_c_finishes_the_block_and_says_how_to_go_on(tmp_path):
             pressed.append(True)
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(simulation.Interrupted, match="go on with clo-gen run --resume"):
+    with pytest.raises(Interrupted, match="go on with clo-gen run --resume"):
         run(tmp_path / "run", "paths=64", on_block=press_once)
     blocks = Blocks(tmp_path / "run.partial" / "blocks")
     done = [blocks.load("baseline", n) is not None for n in range(32)]

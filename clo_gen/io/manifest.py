@@ -64,8 +64,10 @@ def _flat(data, prefix=""):
 
 
 def write(draft, found):
-    """Writes the manifest of a new run."""
-    write_json(draft / NAME, found)
+    """Writes the manifest of a new run, in one go."""
+    half = draft / (NAME + ".half")
+    write_json(half, found)
+    half.replace(draft / NAME)
 
 
 def read(draft):

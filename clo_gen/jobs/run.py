@@ -20,10 +20,9 @@ from clo_gen.io import manifest
 from clo_gen.io.config import read_config
 from clo_gen.io.folders import choose_folder, draft_of, publish
 from clo_gen.io.json_data import write_json
-from clo_gen.io.problems import InputError
+from clo_gen.io.problems import InputError, Interrupted
 from clo_gen.jobs import guards, simulation
 from clo_gen.jobs.blocks import Blocks
-from clo_gen.jobs.simulation import Interrupted
 from clo_gen.plots import run as plot
 from clo_gen.summary import coverage_table, summarise, tranche_table
 
@@ -74,7 +73,7 @@ def prepare(path, out, resume, overrides=(), hosts=None):
             "this run is complete" if (out / "summary.json").exists() else
             f"no interrupted run; want a folder that has {draft_of(out).name} beside it"))
     own = draft_of(out) / "config.toml"
-    config, folder = read_config(own if path is None and not overrides else path, overrides)
+    config, folder = read_config(own if path is None else path, overrides)
     if config.block is None:
         config = config.model_copy(update={"block": started["config"]["block"]})
     return config, folder, out
@@ -153,10 +152,8 @@ def main_job(config, folder, out=None, *, memory=MEMORY, check=False, hosts=None
         summary = summarise(a, results)
         write_files(a, results, summary, evaluation, timing, draft)
         publish(out)
-    except Interrupted as stop:
+    except (KeyboardInterrupt, OSError) as stop:
         raise Interrupted(_how_to_go_on(stop, out)) from None
-    except OSError as error:
-        raise Interrupted(_how_to_go_on(error, out)) from None
     shutil.rmtree(out / "blocks")
     return summary | {"timing": timing, "checks": checks}, evaluation, out
 

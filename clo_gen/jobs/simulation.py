@@ -13,17 +13,13 @@ import numpy as np
 
 from clo_gen import mesh, outcomes, pipeline
 from clo_gen.assemble import Assembly
-from clo_gen.io.problems import InputError
+from clo_gen.io.problems import InputError, Interrupted
 
 AT_ONCE = {"cpu": 64, "gpu": 4096, "tpu": 4096}  # paths on a device: more is not faster
 LOANS_AT_ONCE = 200_000  # loans of all these paths, so that a month stays in a CPU core's cache
 # Bytes that a path needs while it is computed: a loan's by mode, and macro, curves and waterfall
 # (temporaries of the compiled program; a test holds them).
 PER_LOAN, PER_PATH = {"markov": 200, "expected": 1000, "trajectory": 8000}, 400_000
-
-
-class Interrupted(KeyboardInterrupt):
-    """A run was stopped; what is finished is on disk. The message says how to go on."""
 
 
 @dataclasses.dataclass(frozen=True)
