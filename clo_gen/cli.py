@@ -63,6 +63,18 @@ def run(
            hosts if coordinator else None)
 
 
+@app.command()
+def init(
+    folder: Annotated[pathlib.Path, typer.Argument(help="New folder, such as my-deal.")],
+    debug: Annotated[bool, typer.Option(help="Full traceback for bad input.")] = False,
+):
+    """Write a folder with a deal, a tape, scenarios and a config that runs as it is.
+
+    Example: clo-gen init my-deal
+    """
+    _guard(debug, commands.init, folder)
+
+
 deal_app = typer.Typer(no_args_is_help=True, help="Look at deal files.")
 app.add_typer(deal_app, name="deal")
 _DEBUG = Annotated[bool, typer.Option(help="Full traceback for bad input.")]

@@ -73,6 +73,16 @@ def _bytes(text):
     return float(found[1]) * 1000 ** " kmgt".index(found[2].lower() or " ")
 
 
+def init(folder):
+    _set_up_jax()
+    from clo_gen.jobs.init import init_job
+    from clo_gen.terminal.console import say
+
+    files = init_job(folder)
+    say(f"written to {folder}: {', '.join(files)} (the tape is synthetic)")
+    say(f"next: cd {folder} && clo-gen run config.toml --paths 200")
+
+
 def show(file):
     from clo_gen.io.deal import read_deal
     from clo_gen.io.problems import InputError
