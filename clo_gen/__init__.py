@@ -28,6 +28,7 @@ _PUBLIC = {
     "read_rating_events": "io.panel",
     "read_tape": "io.tape",
     "read_config": "io.config",
+    "path_key": "rng",
     "collect": "pipeline",
     "simulate": "pipeline",
     "simulate_batch": "pipeline",

@@ -31,18 +31,48 @@ def run(
     seed: Annotated[int | None, typer.Option(help="Seed of every random draw.")] = None,
     set_: Annotated[list[str] | None, typer.Option(
         "--set", metavar="KEY=VALUE", help="Any config value, e.g. --set macro.lags=3.")] = None,
+    resume: Annotated[pathlib.Path | None, typer.Option(
+        help="Go on with an interrupted run: its folder, with or without .partial.")] = None,
+    memory: Annotated[str, typer.Option(
+        help="Budget for the paths computed at once, such as 2GB.")] = "2GB",
+    check: Annotated[bool, typer.Option(
+        "--check", help="Run every path once more under checkify: which operation makes a NaN. "
+        "Slow.")] = False,
+    coordinator: Annotated[str | None, typer.Option(
+        help="Share a run between hosts: host:port of process 0, or auto (docs/runs.md).")] = None,
+    process_id: Annotated[int | None, typer.Option(min=0, help="Which process this is.")] = None,
+    num_processes: Annotated[int | None, typer.Option(min=1, help="How many there are.")] = None,
     debug: Annotated[bool, typer.Option(help="Full traceback for bad input.")] = False,
 ):
     """Simulate a deal under scenarios and write a run folder.
 
     Examples: clo-gen run; clo-gen run --tape my.csv --deal my_deal.toml --paths 200;
-    clo-gen run my.toml --set prepayment.cpr=0.15
+    clo-gen run my.toml --set prepayment.cpr=0.15; clo-gen run --resume runs/quickstart
     """
     overrides = list(set_ or [])
     overrides += _overrides(tape, deal)
     overrides += [f"paths={paths}"] if paths is not None else []
     overrides += [f"seed={seed}"] if seed is not None else []
-    _guard(debug, commands.run, config, out, overrides)
+    hosts = (coordinator, process_id, num_processes)
+    alone, auto = hosts == (None, None, None), hosts == ("auto", None, None)
+    if not alone and not auto and (None in hosts or process_id >= num_processes):
+        print("--coordinator, --process-id and --num-processes come together, with process ids "
+              "from 0 to num-processes - 1; or --coordinator auto alone", file=sys.stderr)
+        raise typer.Exit(2)
+    _guard(debug, commands.run, config, out, overrides, resume, memory, check,
+           hosts if coordinator else None)
+
+
+@app.command()
+def init(
+    folder: Annotated[pathlib.Path, typer.Argument(help="New folder, such as my-deal.")],
+    debug: Annotated[bool, typer.Option(help="Full traceback for bad input.")] = False,
+):
+    """Write a folder with a deal, a tape, scenarios and a config that runs as it is.
+
+    Example: clo-gen init my-deal
+    """
+    _guard(debug, commands.init, folder)
 
 
 deal_app = typer.Typer(no_args_is_help=True, help="Look at deal files.")

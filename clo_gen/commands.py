@@ -7,42 +7,80 @@ import os
 
 
 def _set_up_jax():
-    """Double precision, and on a CPU one device a core, so that paths run in parallel."""
+    """Double precision, and on a CPU one device a core, so that paths run in parallel.
+
+    Two at least: XLA compiles the program of a single device another way, with other last bits.
+    """
     import jax
 
     jax.config.update("jax_enable_x64", True)
     try:
-        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+        jax.config.update("jax_num_cpu_devices", max(2, len(os.sched_getaffinity(0))))
     except (AttributeError, RuntimeError):  # no affinity on this system, or jax already started
         pass
 
 
-def run(config_path, out, overrides):
+def run(config_path, out, overrides, resume=None, memory="2GB", check=False, hosts=None):
+    """`hosts` = (coordinator, process, processes) of a run on several processes, or None."""
     _set_up_jax()
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    import jax
 
-    from clo_gen.io.config import read_config
-    from clo_gen.jobs.run import main_job
+    if hosts is not None:
+        _join(*hosts)
+    from clo_gen.jobs.run import Hosts, main_job, prepare
     from clo_gen.terminal import console
+    from clo_gen.terminal.path_progress import PathProgress
 
-    config, folder = read_config(config_path, overrides)
-    columns = (TextColumn("{task.description:<28}"), BarColumn(), TextColumn("{task.fields[rate]}"),
-               TimeRemainingColumn())
-    with Progress(*columns, transient=True) as progress:
-        total = config.paths * len(config.scenarios)
-        task = progress.add_task("starting", total=total, rate="")
-
-        def on_block(name, done):
-            before = config.paths * config.scenarios.index(name)
-            progress.update(task, completed=before + done, description=name,
-                            rate=f"{before + done:,}/{total:,} paths")
-
+    hosts = Hosts(jax.process_index(), jax.process_count())
+    config, folder, out = prepare(config_path, out, resume, overrides, hosts)
+    with PathProgress() as progress:
         summary, evaluation, written = main_job(
-            config, folder, out, on_block=on_block,
-            on_stage=lambda text: progress.update(task, description=text))
+            config, folder, out, memory=_bytes(memory), check=check,
+            hosts=hosts, on_stage=progress.stage,
+            on_start=progress.start, on_block=progress.block)
+    if summary is None:
+        console.say(f"process {jax.process_index()}: done; process 0 writes {written}")
+        return
     console.show(console.run_table(summary))
     for line in console.run_notes(summary, evaluation, written):
         console.say(line)
+
+
+def _join(coordinator, process, processes):
+    """Joins the processes of a run; "auto" asks the cluster (Slurm, Open MPI, Kubernetes)."""
+    import jax
+
+    from clo_gen.io.problems import InputError
+
+    try:
+        if coordinator == "auto":
+            jax.distributed.initialize()
+        else:
+            jax.distributed.initialize(coordinator, num_processes=processes, process_id=process)
+    except (ValueError, RuntimeError) as error:
+        raise InputError(f"--coordinator {coordinator}: {str(error).splitlines()[0]}") from None
+
+
+def _bytes(text):
+    """Bytes of a text such as 2GB or 500 MB."""
+    import re
+
+    from clo_gen.io.problems import InputError
+
+    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([kmgt]?)i?b?\s*", str(text), re.IGNORECASE)
+    if found is None or float(found[1]) <= 0:
+        raise InputError(f"--memory {text}: want a size such as 2GB or 500MB")
+    return float(found[1]) * 1000 ** " kmgt".index(found[2].lower() or " ")
+
+
+def init(folder):
+    _set_up_jax()
+    from clo_gen.jobs.init import init_job
+    from clo_gen.terminal.console import say
+
+    files = init_job(folder)
+    say(f"written to {folder}: {', '.join(files)} (the tape is synthetic)")
+    say(f"next: cd {folder} && clo-gen run config.toml --paths 200")
 
 
 def show(file):
@@ -225,13 +263,12 @@ def train_jointly(config, asked, out, resume, run, overrides):
 
 def evaluate(run):
     _set_up_jax()
-    from rich.console import Console
-
     from clo_gen.jobs import train as train_job
     from clo_gen.terminal import console
+    from clo_gen.terminal.progress import stages
 
-    with Console().status("reading") as status:
-        found = train_job.evaluate_job(run, on_level=lambda level: status.update(level))
+    with stages("reading") as update:
+        found = train_job.evaluate_job(run, on_level=update)
     for level, (metrics, about) in found.items():
         for table in console.evaluation_tables(f"{level}, {about['kind']} data", metrics):
             console.show(table)
@@ -242,18 +279,17 @@ def evaluate(run):
 
 def sensitivity(config_path, overrides, scenario, options, out):
     _set_up_jax()
-    from rich.console import Console
-
     from clo_gen.analysis.settings import Settings
     from clo_gen.io.config import read_config
     from clo_gen.jobs.sensitivity import sensitivity_job
     from clo_gen.terminal import console
     from clo_gen.terminal import sensitivity as terminal_sensitivity
+    from clo_gen.terminal.progress import stages
 
     config, folder = read_config(config_path, overrides)
-    with Console().status("starting") as status:
+    with stages("starting") as update:
         report, written = sensitivity_job(config, folder, scenario, Settings(**options), out,
-                                          on_stage=status.update)
+                                          on_stage=update)
     for table in terminal_sensitivity.sensitivity_tables(report):
         console.show(table)
     for line in terminal_sensitivity.sensitivity_notes(report, written):
@@ -262,18 +298,17 @@ def sensitivity(config_path, overrides, scenario, options, out):
 
 def attribute(config_path, other, overrides, scenarios, options, out):
     _set_up_jax()
-    from rich.console import Console
-
     from clo_gen.analysis.settings import Settings
     from clo_gen.io.config import read_config
     from clo_gen.jobs.sensitivity import attribution_job
     from clo_gen.terminal import console
     from clo_gen.terminal import sensitivity as terminal_sensitivity
+    from clo_gen.terminal.progress import stages
 
     read = [read_config(path, overrides) for path in (config_path, other)[: 1 + bool(other)]]
-    with Console().status("starting") as status:
+    with stages("starting") as update:
         report, written = attribution_job([c for c, _ in read], [f for _, f in read], scenarios,
-                                          Settings(**options), out, on_stage=status.update)
+                                          Settings(**options), out, on_stage=update)
     console.show(terminal_sensitivity.attribution_table(report))
     for line in terminal_sensitivity.attribution_notes(report, written):
         console.say(line)
@@ -281,18 +316,17 @@ def attribute(config_path, other, overrides, scenarios, options, out):
 
 def correlation(config_path, overrides, options, out):
     _set_up_jax()
-    from rich.console import Console
-
     from clo_gen.io.config import read_config
     from clo_gen.jobs import correlation as job
     from clo_gen.terminal import console
     from clo_gen.terminal import correlation as terminal_correlation
+    from clo_gen.terminal.progress import stages
 
     config, folder = read_config(config_path, overrides)
-    with Console().status("starting") as status:
+    with stages("starting") as update:
         options["target"] = job.percentages(options["target"])
         report, written = job.correlation_job(config, folder, job.Request(**options), out,
-                                              on_stage=status.update)
+                                              on_stage=update)
     for table in terminal_correlation.tables(report):
         console.show(table)
     files = "correlation.png, default_correlation.csv"
@@ -303,16 +337,15 @@ def correlation(config_path, overrides, options, out):
 
 def reverse_stress(config_path, overrides, options, out):
     _set_up_jax()
-    from rich.console import Console
-
     from clo_gen.io.config import read_config
     from clo_gen.jobs import reverse_stress as job
     from clo_gen.terminal import console
+    from clo_gen.terminal.progress import stages
 
     config, folder = read_config(config_path, overrides)
-    with Console().status("starting") as status:
+    with stages("starting") as update:
         report, written = job.reverse_stress_job(config, folder, job.Request(**options), out,
-                                                 on_stage=status.update)
+                                                 on_stage=update)
     for table in job.tables(report):
         console.show(table)
     for line in (*report.notes, f"written to {written} (paths.png, years.csv, paths.csv)"):
@@ -341,16 +374,15 @@ def tail(config_path, overrides, options, out):
 
 def backtest(config_path, out, overrides):
     _set_up_jax()
-    from rich.console import Console
-
     from clo_gen.io.backtest_config import read_backtest
     from clo_gen.jobs.backtest import backtest_job
     from clo_gen.terminal import backtest as terminal_backtest
     from clo_gen.terminal import console
+    from clo_gen.terminal.progress import stages
 
     config = read_backtest(config_path, overrides)
-    with Console().status("reading") as status:
-        report, written = backtest_job(config, out, on_step=status.update)
+    with stages("reading") as update:
+        report, written = backtest_job(config, out, on_step=update)
     for table in terminal_backtest.tables(report):
         console.show(table)
     for line in terminal_backtest.notes(report, written):
@@ -359,14 +391,13 @@ def backtest(config_path, out, overrides):
 
 def calibrate(config_path, out, overrides):
     _set_up_jax()
-    from rich.console import Console
-
     from clo_gen.jobs import calibrate as job
     from clo_gen.terminal import console
+    from clo_gen.terminal.progress import stages
 
     settings, folder = job.read_calibration(config_path, overrides)
-    with Console().status("reading") as status:
-        report, written = job.calibrate_job(settings, folder, out, on_stage=status.update)
+    with stages("reading") as update:
+        report, written = job.calibrate_job(settings, folder, out, on_stage=update)
     for table in job.tables(report):
         console.show(table)
     for line in job.lines_of(report, written):
@@ -375,16 +406,15 @@ def calibrate(config_path, out, overrides):
 
 def structure(config_path, overrides, options, out):
     _set_up_jax()
-    from rich.console import Console
-
     from clo_gen.io.config import read_config
     from clo_gen.jobs import structure as job
     from clo_gen.terminal import console
+    from clo_gen.terminal.progress import stages
 
     config, folder = read_config(config_path, overrides)
-    with Console().status("starting") as status:
+    with stages("starting") as update:
         report, written = job.structure_job(config, folder, job.Request(**options), out,
-                                            on_stage=status.update)
+                                            on_stage=update)
     console.show(job.table(report))
     for line in (*report.notes, f"written to {written} (classes.csv, structure.png)"):
         console.say(line)

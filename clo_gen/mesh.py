@@ -1,31 +1,50 @@
-"""Device mesh: one axis, `paths` or `deals`. The same program on one CPU and on many devices."""
+"""Device mesh: one axis, `paths`, `deals` or `examples`. The same program on one and on many."""
 
 import jax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 
 def path_mesh():
-    """Mesh over all devices with the axis `paths`."""
+    """Mesh over all devices of this process with the axis `paths`."""
     return _mesh("paths")
 
 
 def deal_mesh():
-    """Mesh over all devices with the axis `deals`."""
+    """Mesh over all devices of this process with the axis `deals`."""
     return _mesh("deals")
 
 
-def _mesh(axis):
-    return jax.make_mesh((jax.device_count(),), (axis,), axis_types=(AxisType.Auto,))
+def example_mesh(count):
+    """Mesh over the first `count` devices of this process with the axis `examples` (training)."""
+    return _mesh("examples", count)
+
+
+def _mesh(axis, count=None):
+    devices = jax.local_devices()[:count]
+    return jax.make_mesh((len(devices),), (axis,), axis_types=(AxisType.Auto,), devices=devices)
 
 
 def by_path(mesh):
-    """Sharding of an array whose leading axis is the mesh's: paths or deals."""
+    """Sharding of an array whose leading axis is the mesh's: paths, deals or examples."""
     return NamedSharding(mesh, PartitionSpec(mesh.axis_names[0]))
 
 
 def replicated(mesh):
     """Sharding of what every device needs whole: tape, deal, parameters."""
     return NamedSharding(mesh, PartitionSpec())
+
+
+def each_device(f, mesh, spread):
+    """`f`, jitted, as one program a device: where `spread` (a bool an argument) is true a device
+    gets its part of the leading axis, and so it does of the result; other arguments come whole.
+
+    The program of a device does not know how many there are, so its part of the result has the same
+    bits on two devices or more. With `jit` and shardings alone the compiler may fuse differently.
+    """
+    axis, whole = PartitionSpec(mesh.axis_names[0]), PartitionSpec()
+    inner = jax.shard_map(f, mesh=mesh, in_specs=tuple(axis if s else whole for s in spread),
+                          out_specs=axis, check_vma=False)
+    return jax.jit(inner)
 
 
 def in_blocks(f, block):

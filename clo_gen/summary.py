@@ -1,71 +1,21 @@
-"""From kept paths to the tables of a run: summary.json, tranches.csv, coverage.csv."""
+"""From the paths kept to the tables of a run: summary.json, tranches.csv, coverage.csv."""
 
 import importlib.metadata
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from flax import struct
 
 from clo_gen import __version__
 from clo_gen.assemble import Assembly
 from clo_gen.deal.tranche import attachment_points, closing_oc_ratios
+from clo_gen.io.problems import InputError
 from clo_gen.io.tables import sp_default_table
-from clo_gen.pipeline import PathResult
+from clo_gen.outcomes import CURVES, Outcome, PathNumbers
 from clo_gen.risk.losses import note_losses, tail, yearly_rate
 from clo_gen.risk.rating import implied_rating, rating_name
 
 LEVELS = (0.90, 0.95, 0.99, 0.999)
-
-
-@struct.dataclass
-class PathNumbers:
-    """What a run keeps of each path, leading axis N; float32 where a picture is all it feeds."""
-
-    loss: jax.Array  # [N] share of par
-    conservation_error: jax.Array  # [N]
-    tranche_loss: jax.Array  # [N, K] principal unpaid over original balance
-    unpaid_interest: jax.Array  # [N, K] over original balance
-    wal_years: jax.Array  # [N, K]
-    irr: jax.Array  # [N, K] nan where not converged
-    price: jax.Array  # [N, K]
-    macro: jax.Array  # [N, T, M]
-    default: jax.Array  # [N, T] par of new defaults
-    prepayment: jax.Array  # [N, T]
-    opening: jax.Array  # [N, T] performing par
-    booked_loss: jax.Array  # [N, T]
-    ratio: jax.Array  # [N, P, Q]
-    tranche_interest: jax.Array  # [N, P, K]
-    tranche_principal: jax.Array  # [N, P, K]
-    fees: jax.Array  # [N, P]
-
-
-def keep(result: PathResult):
-    """PathNumbers of a batch (or of one path, without the leading axis)."""
-    c, t, cash = result.collections, result.tranches, result.cash
-    numbers = PathNumbers(
-        loss=result.loss,
-        conservation_error=result.conservation_error,
-        tranche_loss=t.loss,
-        unpaid_interest=t.unpaid_interest,
-        wal_years=t.wal_years,
-        irr=jnp.where(t.irr_converged, t.irr, jnp.nan),
-        price=t.price,
-        macro=result.macro.values,
-        default=c.default,
-        prepayment=c.prepayment,
-        opening=c.performing + c.scheduled_principal + c.prepayment + c.default,
-        booked_loss=c.loss,
-        ratio=cash.ratio,
-        tranche_interest=cash.interest,
-        tranche_principal=cash.principal,
-        fees=cash.fees.sum(-1) + cash.incentive,
-    )
-    small = {name: getattr(numbers, name).astype(jnp.float32) for name in (
-        "macro", "default", "prepayment", "opening", "booked_loss", "ratio", "tranche_interest",
-        "tranche_principal", "fees")}
-    return numbers.replace(**small)
 
 
 def _number(x):
@@ -81,9 +31,10 @@ def _quiet_mean(x):
                     np.nan)
 
 
-def _portfolio(n: PathNumbers):
-    t = tail(jnp.asarray(n.loss), LEVELS)
-    years = {"default_rate_by_year": n.default, "prepayment_rate_by_year": n.prepayment}
+def _portfolio(r: Outcome):
+    t = tail(jnp.asarray(r.numbers.loss), LEVELS)
+    years = {"default_rate_by_year": r.means.default,
+             "prepayment_rate_by_year": r.means.prepayment}
     out = {"expected_loss": float(t.mean), "std_error": float(t.mean_error)}
     for i, level in enumerate(LEVELS):
         label = f"{level * 100:g}".replace(".", "_")
@@ -91,8 +42,7 @@ def _portfolio(n: PathNumbers):
                 f"cvar_{label}": float(t.cvar[i]),
                 f"cvar_{label}_std_error": float(t.cvar_error[i])}
     for name, events in years.items():
-        rates = yearly_rate(jnp.asarray(events.mean(0), float), jnp.asarray(n.opening.mean(0),
-                                                                            float))
+        rates = yearly_rate(jnp.asarray(events), jnp.asarray(r.means.opening))
         out[name] = [_number(rate) for rate in rates]
     return out
 
@@ -133,14 +83,21 @@ def _versions():
     return {"clo_gen": __version__} | {n: importlib.metadata.version(n) for n in names}
 
 
-def summarise(a: Assembly, results, timing):
-    """The content of summary.json."""
-    deal = a.deal
-    scenarios = {}
-    for name, n in results.items():
-        tranches = {c: _tranche(n, k) for k, c in enumerate(deal.classes)}
-        scenarios[name] = {"portfolio": _portfolio(n), "tranches": tranches}
-    error = max(float(np.max(n.conservation_error)) for n in results.values())
+def summarise(a: Assembly, results):
+    """The content of summary.json from {scenario: Outcome}.
+
+    Raises InputError where fewer than two paths of a scenario are finite.
+    """
+    deal, scenarios = a.deal, {}
+    for name, r in results.items():
+        if len(r.path) < 2:
+            raise InputError(f"scenario {name}: {len(r.broken)} of {a.config.paths} paths have "
+                             "numbers that are not finite, so there is nothing to average; "
+                             "--check names the operation they come from")
+        tranches = {c: _tranche(r.numbers, k) for k, c in enumerate(deal.classes)}
+        scenarios[name] = {"portfolio": _portfolio(r), "tranches": tranches,
+                           "broken_paths": {str(k): v for k, v in sorted(r.broken.items())}}
+    error = max(float(np.max(r.numbers.conservation_error)) for r in results.values())
     attachment, detachment = attachment_points(deal.deal, deal.priority)
     oc = np.asarray(closing_oc_ratios(deal.deal, deal.priority))
     return {
@@ -164,7 +121,6 @@ def summarise(a: Assembly, results, timing):
             "closing_oc_ratio": dict(zip(deal.classes[:-1], map(float, oc), strict=True)),
         },
         "cash_conservation_error": error,
-        "timing": timing,
         "data": a.provenance,
         "versions": _versions(),
         "definitions": {
@@ -190,6 +146,10 @@ def summarise(a: Assembly, results, timing):
             "price": "mean present value at the realised index plus the class's own spread, "
                      "equity at the hurdle rate",
             "std_error": "Monte Carlo standard error of the expected loss",
+            "broken_paths": "numbers of the paths with a value that is not finite, and where; they "
+                            "are in no other figure. Path i has the key fold_in(key(seed), i)",
+            "bands": f"quantiles over paths of months and dates: the first {CURVES:,} paths; means "
+                     "and failure probabilities: all",
         },
     }
 
@@ -209,18 +169,18 @@ def tranche_table(summary):
 def coverage_table(a: Assembly, results):
     """Rows of coverage.csv: one a scenario, test and payment date.
 
-    Ratios are over paths; `cushion_median` is the median ratio less the trigger. A class with
-    nothing outstanding has the ratio deal.coverage.PAID_OFF.
+    Quantiles of ratios are over the first paths (outcomes.CURVES), probabilities over all;
+    `cushion_median` is the median ratio less the trigger. A class with nothing outstanding has the
+    ratio deal.coverage.PAID_OFF.
     """
     rows = []
-    for name, n in results.items():
+    for name, r in results.items():
         for q, test in enumerate(a.deal.terms.tests):
-            low, middle, high = np.quantile(n.ratio[:, :, q], [0.05, 0.5, 0.95], axis=0)
-            failing = (n.ratio[:, :, q] < test.trigger).mean(0)
+            low, middle, high = np.quantile(r.curves.ratio[:, :, q], [0.05, 0.5, 0.95], axis=0)
             rows.append(pd.DataFrame({
                 "scenario": name, "test": test.name, "date": a.deal.payment_dates,
                 "trigger": test.trigger, "ratio_p05": low, "ratio_median": middle,
                 "ratio_p95": high, "cushion_median": middle - test.trigger,
-                "fail_probability": failing}))
+                "fail_probability": r.failing[:, q]}))
     columns = ["scenario", "test", "date", "trigger"]
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=columns)

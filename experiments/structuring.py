@@ -35,4 +35,4 @@ for slope in (0.0, 3.0, 10.0):
               f"{r['spread_after'] * 1e4:4.0f} bp   {r['loss_probability_before']:7.2%} > "
               f"{r['loss_probability_after']:6.2%} +- {r['error_after']:.2%}   limit "
               f"{r['limit_after']:.3%}")
-    print("\n".join(found.notes[:4]), found.notes[-1], sep="\n")
+    print("\n".join(found.notes[:5]), found.notes[-1], sep="\n")

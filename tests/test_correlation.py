@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import small_assembly
+from matplotlib.figure import Figure
 from scipy import stats
 from typer.testing import CliRunner
 
@@ -24,6 +25,7 @@ from clo_gen.io.problems import InputError
 from clo_gen.io.tables import config_path
 from clo_gen.jobs import correlation as job
 from clo_gen.models import copula, systematic, transition_baseline
+from clo_gen.plots import correlation as plots
 from clo_gen.solve.broyden import broyden
 
 STATIC = f"deal='{config_path('deals/static_amortising.toml')}'"
@@ -476,10 +478,47 @@ def test_command_writes_shares_pairs_and_a_config_that_runs(tmp_path):
     assert again.exit_code == 2 and "never overwritten" in again.output
 
 
+def shares_with(error=0.01, closure=1.0):
+    return variance.Shares(np.full(4, 0.25), np.array([0.01, 0.02, 0.03, error]), np.ones(4),
+                           np.ones(4), closure, 0.1, 0.05, 0.001, 0.02, 32)
+
+
 @pytest.mark.parametrize("error, closure, warned", [(0.11, 1.0, True), (0.05, 1.3, True),
                                                     (0.05, 1.1, False)])
 def test_too_few_paths_are_said(error, closure, warned):
-    shares = variance.Shares(np.full(4, 0.25), np.array([0.01, 0.02, 0.03, error]), np.ones(4),
-                             np.ones(4), closure, 0.1, 0.05, 0.001, 0.02, 32)
+    shares = shares_with(error, closure)
     notes = job._notes(small_assembly(), (shares, None, None), None, 1.0)
     assert any("too few paths" in note for note in notes) == warned
+
+
+@pytest.mark.parametrize("mean_ratio, share_miss, told", [
+    (1.05, 0.001, "miss the mean loss by +5.0 %; nearest"),
+    (1.0, 0.03, "miss a share by 3.0 points; nearest"),
+    (0.97, 0.03, "miss a share by 3.0 points and the mean loss by -3.0 %; nearest")])
+def test_a_missed_target_says_what_missed_and_which_levers_stood_at_a_bound(
+        mean_ratio, share_miss, told):
+    high = np.array([3.0, 1.1, 2.0, 3.0])
+    levers = np.array([loadings.LOW[0], 0.0, 2.0, 0.1])
+    ends = loadings.at_bounds(levers, high)
+    assert ends == ("transitions.macro_effect (lowest)",
+                    "factors.industry and factors.region (highest)")
+    assert loadings.at_bounds(np.zeros(4), high) == ()
+    found = loadings.Calibration(levers, loadings.Loadings(0.05, 0.1, 1.0, 3.0, 1.5),
+                                 np.full(4, 0.25), mean_ratio, share_miss, ends, False)
+    shares = shares_with(), shares_with(), None
+    notes = "\n".join(job._notes(small_assembly(), shares, found, 1.0))
+    assert told in notes
+    assert f"at a bound of the search: {', '.join(ends)}" in notes
+
+
+@pytest.mark.parametrize("after, titled", [(None, False), (shares_with(), True)])
+def test_titles_say_what_is_after_calibration(monkeypatch, after, titled):
+    titles = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: titles.extend(
+        ax.get_title() for ax in figure.axes if "correlation" in ax.get_title()))
+    pairs = pd.DataFrame({"pairs": ["all pairs"], "first": ["all"], "months": [12],
+                          "correlation": [0.01], "error": [0.001], "copula_correlation": [0.01]})
+    summary = {"sources": FOUR, "target": (60.0, 25.0, 10.0, 5.0)}
+    plots.write_figure("none.png", job.Report("title", shares_with(), after, None, pairs,
+                                              np.eye(2), 0.1, None, (), summary))
+    assert len(titles) == 2 and all(("after calibration" in t) == titled for t in titles)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from clo_gen.deal.tranche import closing_oc_ratios, credit_enhancement
+from clo_gen.io.backtest_config import read_backtest
 from clo_gen.io.config import read_config, read_scenarios
 from clo_gen.io.dates import add_months, months_between, year_fraction
 from clo_gen.io.deal import read_deal
@@ -102,6 +103,17 @@ def test_all_problems_of_a_deal_come_at_once(tmp_path):
                   ("330_000_000", "530_000_000"))
     with pytest.raises(InputError, match="3 problems"):
         read_deal(path)
+
+
+def test_a_deal_given_as_another_file_is_recognised(tmp_path):
+    for read in (read_config, read_backtest):
+        with pytest.raises(InputError, match=r"^\S*us_bsl.toml: a deal; .* --deal FILE") as error:
+            read(US_BSL)
+        assert "unknown key" not in str(error.value)
+    with pytest.raises(InputError, match="notes: unknown key"):  # half a deal is none
+        read_config(overrides=["notes='x'"])
+    with pytest.raises(InputError, match="oddity: unknown key"):  # and a deal is read as one
+        read_deal(edited(tmp_path, ('name = ', 'oddity = 1\nname = ')))
 
 
 def test_standard_lists_written_out_are_the_same_deal(tmp_path):

@@ -13,7 +13,7 @@ TIERS = (  # from the ground up
     ("models", "cash", "deal", "risk"),
     ("pipeline", "io"),
     ("learned", "provenance", "gradients"),
-    ("assemble", "break_even", "explain"),
+    ("assemble", "break_even", "explain", "outcomes"),
     ("analysis", "hypo", "macro_model", "report", "summary", "train"),
     ("evaluate",),
     ("levels", "plots"),

@@ -7,6 +7,7 @@ import pytest
 from clo_gen.io import tables
 from clo_gen.io.panel import read_panel, read_rating_events, transition_counts
 from clo_gen.io.problems import InputError
+from clo_gen.io.table import Column, need_values, read_judged
 from clo_gen.states import DELINQUENCY, RATING
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
@@ -103,3 +104,15 @@ def test_counts_keep_cohorts_apart(tmp_path):
     got = transition_counts(read_panel(path, DELINQUENCY), DELINQUENCY, path, unit="loan_id")
     assert got.cohorts == ("x", "y")
     np.testing.assert_array_equal(got.counts[0, :, 0, :2], [[1, 0], [0, 1]])
+
+
+def test_tables_need_their_columns_and_cells(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("a,b\n1,\n,2\n")
+    columns = [Column("a", "number"), Column("b", "number"), Column("c")]
+    with pytest.raises(InputError, match="1 problem\n  column c: missing; it is required"):
+        read_judged(path, columns)
+    table, problems = read_judged(path, columns, optional=["c"], filled=["a"])
+    assert problems.found == ["row 3, a: missing"] and table["b"].tolist()[1] == 2.0
+    need_values(table, ["a", "b"], problems)
+    assert problems.found[1:] == ["a: 1 rows without a value", "b: 1 rows without a value"]

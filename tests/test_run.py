@@ -11,9 +11,10 @@ from conftest import SMALL, short_deal
 
 from clo_gen.assemble import assemble
 from clo_gen.io.config import read_config
+from clo_gen.io.folders import choose_folder, new_folder
 from clo_gen.io.problems import InputError
 from clo_gen.io.tables import config_path
-from clo_gen.jobs.run import choose_folder, main_job, new_folder
+from clo_gen.jobs.run import main_job
 
 CLASSES = ["A-1", "A-2", "B", "C", "D-1a", "D-1b", "D-2", "E", "subordinated"]
 
@@ -27,10 +28,11 @@ def finished(tmp_path_factory):
 
 def test_the_run_folder_is_complete(finished):
     folder = finished[2]
-    tables = {"summary.json", "evaluation.json", "tranches.csv", "coverage.csv", "tape.csv"}
+    tables = {"summary.json", "evaluation.json", "timing.json", "tranches.csv", "coverage.csv",
+              "tape.csv"}
     pictures = {"macro.png", "defaults_losses.png", "loss_distribution.png", "tranche_cash.png",
                 "oc_ratios.png"}
-    others = {"config.toml", "paths.npz", "report.html"}
+    others = {"config.toml", "manifest.json", "paths.npz", "report.html"}
     assert {p.name for p in folder.iterdir()} == tables | pictures | others
     assert not list(folder.parent.glob("*.partial"))
 
@@ -45,7 +47,8 @@ def test_summary_has_the_promised_names(finished):
             assert {"loss_probability", "expected_loss", "wal_years", "irr"} <= set(numbers)
             assert 0 <= numbers["loss_probability"] <= 1 and 0 <= numbers["expected_loss"] <= 1
     assert summary["cash_conservation_error"] < 1e-9
-    assert summary["timing"]["compile_s"] > 0 and summary["timing"]["run_s"] > 0
+    timing = json.loads((finished[2] / "timing.json").read_text())
+    assert timing["compile_s"] > 0 and timing["run_s"] > 0
     assert [summary["data"][k]["kind"] for k in ("macro", "transitions", "tape")] == [
         "real", "real", "synthetic"]
 
@@ -177,21 +180,17 @@ def test_loans_that_outlive_a_deal_that_cannot_sell_them_are_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_what_a_killed_run_left_is_cleared_and_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
+def test_a_failed_write_leaves_the_paths_to_go_on_with(tmp_path, monkeypatch):
     config, folder = read_config(overrides=[*SMALL, short_deal(), 'scenarios=["baseline"]'])
-    left = tmp_path / "out.partial"
-    left.mkdir()
-    (left / "paths.npz").write_text("half")
-    assert choose_folder(config, tmp_path / "out") == tmp_path / "out"
     from clo_gen import report
 
     def full_disk(*_):
         raise OSError("no space left")
 
     monkeypatch.setattr(report, "write_report", full_disk)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(KeyboardInterrupt, match="no space left; go on with clo-gen run --resume"):
         main_job(config, folder, tmp_path / "out")
-    assert not left.exists() and not (tmp_path / "out").exists()
+    assert list((tmp_path / "out.partial").rglob("*.npz")) and not (tmp_path / "out").exists()
 
 
 def test_a_history_that_does_not_suit_the_generator_is_a_clear_error(tmp_path):

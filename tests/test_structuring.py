@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import small_assembly
+from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 from clo_gen.analysis import structuring as st
@@ -18,14 +19,18 @@ from clo_gen.deal.tranche import closing_oc_ratios
 from clo_gen.io.problems import InputError
 from clo_gen.io.tables import config_path, idealised_default_table_standin
 from clo_gen.jobs.structure import (
+    Report,
     Request,
+    _at_bounds,
     allowed_losses,
     judge,
     market_of,
     rating_rows,
     structure,
+    table,
     verdict,
 )
+from clo_gen.plots import structuring as plots
 from clo_gen.risk.losses import UNPAID
 from clo_gen.solve.sequential import Limits, climb
 
@@ -123,6 +128,7 @@ def test_command_complains(tmp_path):
     done = CliRunner().invoke(app, ["structure", "--paths", "1", "--set",
                                     "tape.synthetic.obligors=24", "--out", str(tmp_path / "x")])
     assert done.exit_code == 2 and "paths: 1; want 32 to" in done.stderr
+    assert "reading and fitting\n" in done.stderr  # no terminal: stages are lines
     assert not (tmp_path / "x").exists()
 
 
@@ -203,3 +209,41 @@ def test_no_loss_in_few_paths_proves_little():
     assert verdict(0.0, 0.999 * (1 - 0.05 ** (1 / 64)), 64) == "open"
     assert verdict(0.5, 0.2, 64) == "over" and verdict(0.5, 0.45, 64) == "open"
     assert verdict(1.0, 0.5, 64) == "over" and verdict(1.0, 1.0, 64) == "within"
+
+
+def row(name, spread_after, size_after=1.1e6):
+    both = {"loss_probability": 0.01, "error": 0.001, "limit": 0.02, "wal_years": 5.0}
+    return {"class": name, "rating": "A", "verdict": "within", "size_before": 1e6,
+            "size_after": size_after, "spread_before": 0.02, "spread_after": spread_after,
+            **{f"{key}_{when}": x for key, x in both.items() for when in ("before", "after")}}
+
+
+EQUITY = {"equity_size_before": 4.9e7, "equity_size_after": 5e7, "irr_before": 0.1,
+          "irr_after": 0.12, "irr_error_before": 0.001, "irr_error_after": 0.001}
+
+
+def test_sizes_and_spreads_on_their_bounds_are_named():
+    rows = [row("A", 0.02 * 0.77), row("B", 0.02 * 1.23, 0.5e6), row("C", 0.02 * 0.8)]
+    sizes, spreads = _at_bounds(rows, EQUITY, Request())
+    assert sizes.endswith(": B (0.50 times)")
+    assert spreads.endswith(": A (0.77 times), B (1.23 times)") and "25%" in spreads
+    assert _at_bounds([row("C", 0.02)], EQUITY, Request()) == []
+
+
+def test_table_names_the_currency():
+    report = Report("title", "EUR", 64, (row("A", 0.02),), EQUITY, (), {})
+    assert "size, EUR m" in [column.header for column in table(report).columns]
+
+
+def test_no_loss_is_drawn_as_what_it_is_below():
+    ax = plots.against_limits(Figure().subplots(), ["A", "B", "C"], [0.0, 0.01, 0.0],
+                              [0.0, 0.002, 0.0], [1e-4, 0.02, 0.05], 2000)
+    bound, = (line for line in ax.lines if line.get_markerfacecolor() == "none")
+    assert bound.get_xdata().tolist() == [0, 2] and bound.get_ydata().tolist() == [0.15, 0.15]
+    points = next(line for line in ax.lines if line.get_marker() == "o" and line is not bound)
+    assert points.get_ydata().tolist() == [1.0]
+    assert "after, 0 of 2,000 paths: below 0.15 %" in ax.get_legend_handles_labels()[1]
+    one = plots.against_limits(Figure().subplots(), ["B"], [0.01], [0.002], [0.02], 2000)
+    none = plots.against_limits(Figure().subplots(), ["B"], [0.0], [0.0], [0.02], 2000)
+    assert one.get_legend_handles_labels()[1] == ["limit", "after, +- 2 standard errors"]
+    assert none.get_legend_handles_labels()[1] == ["limit", "after, 0 of 2,000 paths: below 0.15 %"]

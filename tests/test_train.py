@@ -66,6 +66,24 @@ def test_resumed_fit_gives_the_same_bits(tmp_path):
     assert [r["held_out"] for r in rows] == [r["held_out"] for r in history]
 
 
+def test_devices_that_share_a_step_find_the_same_parameters():
+    task, four = line_task(), dataclasses.replace(CONFIG, devices=4)
+    alone, history = loop.fit(task, CONFIG)
+    shared, rows = loop.fit(task, four)
+    for name in alone:
+        np.testing.assert_allclose(alone[name], shared[name], rtol=1e-4)
+    assert [r["epoch"] for r in rows] == [r["epoch"] for r in history]
+    compiled = loop.compile_epochs(task, four, jax.device_put(
+        loop.start(task, four), loop.mesh.replicated(loop.mesh.example_mesh(4))), 1)
+    assert "all-reduce" in compiled.as_text()  # each device saw its own examples only
+
+
+@pytest.mark.parametrize("devices", [3, 64])
+def test_devices_that_cannot_share_a_step_are_refused(devices):
+    with pytest.raises(InputError, match=f"fit.devices: {devices}; want a divisor of the 16 exam"):
+        loop.fit(line_task(), dataclasses.replace(CONFIG, devices=devices))
+
+
 def test_early_stopping_keeps_the_best_parameters():
     task = line_task()
     config = dataclasses.replace(CONFIG, epochs=400, patience=3, learning_rate=0.3)

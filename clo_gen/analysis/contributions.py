@@ -23,6 +23,7 @@ from clo_gen.assemble import Assembly
 from clo_gen.pipeline import Setup
 
 LEVELS = (0.95, 0.99)  # of the CVaR that loans contribute to
+BLOCK = 256  # paths of a compiled call
 
 
 def pool_loss(weight, case: Case, number, *, setup: Setup):
@@ -92,7 +93,7 @@ def simulated_losses(a: Assembly, scenario):
     devices = mesh.path_mesh()
     spread, whole = mesh.by_path(devices), mesh.replicated(devices)
     count = jax.device_count()
-    block = -(-min(a.config.block, a.config.paths) // count) * count
+    block = -(-min(a.config.block or BLOCK, a.config.paths) // count) * count
     losses = jax.jit(functools.partial(loan_losses, setup=a.setup),
                      in_shardings=(whole, spread), out_shardings=spread)
     case = case_of(a, a.scenarios[scenario], Settings())

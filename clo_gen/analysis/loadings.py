@@ -28,6 +28,8 @@ from clo_gen.models.transition_baseline import with_macro_effect
 from clo_gen.solve.broyden import broyden
 
 TARGET = (0.60, 0.25, 0.10, 0.05)  # methodology: macro, cohort, factor, idiosyncratic
+LEVERS = ("transitions.macro_effect", "factors.cohort", "factors.industry and factors.region",
+          "transitions.worse_log_odds")
 LOW = np.array([-3.0, -4.0, -4.0, -3.0])  # bounds of the levers
 CLOSE = 0.002  # a miss of the shares, or of the log mean loss, that is good enough
 
@@ -141,8 +143,9 @@ class Calibration:
     loadings: Loadings
     shares: np.ndarray  # [4]
     mean_ratio: float  # mean loss over the mean loss before
-    miss: float  # the largest of the shares' misses and of the log mean ratio
-    converged: bool  # miss at most CLOSE
+    share_miss: float  # the largest of the shares' misses
+    at_bounds: tuple[str, ...]  # names of LEVERS that stand on a bound
+    converged: bool  # shares and log mean ratio within CLOSE
 
 
 def calibrate(compiled: Compiled, given, wanted: Wanted, *, on_step=lambda text: None):
@@ -163,8 +166,16 @@ def calibrate(compiled: Compiled, given, wanted: Wanted, *, on_step=lambda text:
         found = broyden(residual, levers, jacobian, (LOW, high), tol=CLOSE)
         levers, jacobian = found.x, found.jacobian
     shares, ratio = seen[tuple(levers)]
-    return Calibration(levers, told(levers, given[0]), shares, float(ratio),
-                       float(np.abs(found.residual).max()), found.converged)
+    miss = float(np.abs(shares - wanted.target).max())
+    return Calibration(levers, told(levers, given[0]), shares, float(ratio), miss,
+                       at_bounds(levers, high), found.converged)
+
+
+def at_bounds(levers, high):
+    """Names of the levers [4] at LOW or `high` [4], with the end each stands at."""
+    return tuple(f"{name} ({end})" for k, name in enumerate(LEVERS)
+                 for end, bound in (("lowest", LOW[k]), ("highest", high[k]))
+                 if abs(levers[k] - bound) < 1e-6)
 
 
 def _most_factor(loadings):

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from clo_gen.io.cohort_counts import BANDS
-from clo_gen.io.problems import InputError, Problems
-from clo_gen.io.table import Column, judge, read_table
+from clo_gen.io.problems import InputError
+from clo_gen.io.table import Column, need_values, read_judged
 
 COLUMNS = (
     Column("bond"), Column("risk_cat", "choice", choices=BANDS),
@@ -53,16 +53,8 @@ def read_auto_lives(path, until):
     A trust's first reported month gathers earlier defaults and lacks repayments: it is dropped,
     with the loans that end in it. Raises InputError with every problem.
     """
-    frame, problems = read_table(path), Problems(path)
-    for column in COLUMNS:
-        if column.name not in frame:
-            problems.say(f"column {column.name}: missing; it is required")
-    problems.raise_if_any()
-    loans = judge(frame, COLUMNS, problems, lambda row: f"row {row + 2}")
-    for column in COLUMNS:
-        if loans[column.name].isna().any():
-            problems.say(f"{column.name}: {int(loans[column.name].isna().sum())} rows without a "
-                         "value")
+    loans, problems = read_judged(path, COLUMNS)
+    need_values(loans, loans.columns, problems)
     problems.raise_if_any()
     first = loans["report0"].dt.to_period("M").array.asi8
     # The first month reported is one month of age after cur_age, counted from the end of that.

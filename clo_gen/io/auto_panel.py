@@ -10,8 +10,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from clo_gen.io.problems import Problems
-from clo_gen.io.table import Column, judge, read_table
+from clo_gen.io.table import Column, need_values, read_judged
 from clo_gen.states import StateSpace
 
 MISSED_PAYMENTS = StateSpace(
@@ -108,7 +107,7 @@ def read_auto_panel(loans_path, months_path, *, trust=None):
     Raises InputError with every problem: missing columns, values out of range, loans without terms,
     holes in a loan's months, a move that the state space does not allow.
     """
-    loans, problems = _table(loans_path, LOAN_COLUMNS, optional=("lgd_at_chargeoff",))
+    loans, problems = read_judged(loans_path, LOAN_COLUMNS, optional=("lgd_at_chargeoff",))
     if trust is not None and trust not in set(loans["trust"]):
         problems.add("trust", trust, "one of " + ", ".join(sorted(loans["trust"].unique())))
     repeated = loans["loan_id"][loans["loan_id"].duplicated()]
@@ -121,7 +120,7 @@ def read_auto_panel(loans_path, months_path, *, trust=None):
         problems.add(f"row {row + 2}, sched_payment", loans["sched_payment"].iloc[row],
                      "a positive number")
     problems.raise_if_any()
-    months, problems = _table(months_path, MONTH_COLUMNS)
+    months, problems = read_judged(months_path, MONTH_COLUMNS)
     unknown = months["loan_id"][~months["loan_id"].isin(loans["loan_id"])].unique()
     for loan in unknown[:4]:
         problems.say(f"loan {loan}: not in {loans_path}")
@@ -136,20 +135,9 @@ def read_auto_panel(loans_path, months_path, *, trust=None):
     return _arrays(loans, months, str(months_path))
 
 
-def _table(path, columns, optional=()):
-    frame, problems = read_table(path), Problems(path)
-    for column in columns:
-        if column.name not in frame and column.name not in optional:
-            problems.say(f"column {column.name}: missing; it is required")
-    problems.raise_if_any()
-    return judge(frame, columns, problems, lambda row: f"row {row + 2}"), problems
-
-
 def _judge_months(months, problems):
     """Complaints about rows without values, holes in a loan's months and forbidden moves."""
-    for name in ("month", "age", "bal_beg", "payment", "missed_run", "state"):
-        if months[name].isna().any():
-            problems.say(f"{name}: {int(months[name].isna().sum())} rows without a value")
+    need_values(months, ("month", "age", "bal_beg", "payment", "missed_run", "state"), problems)
     problems.raise_if_any()
     same = months["loan_id"].eq(months["loan_id"].shift()).to_numpy()
     step = months["ordinal"].diff().to_numpy()

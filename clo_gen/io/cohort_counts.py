@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from clo_gen.io.panel import CountHistory
-from clo_gen.io.problems import Problems
-from clo_gen.io.table import Column, judge, read_table
+from clo_gen.io.table import Column, read_judged
 from clo_gen.states import StateSpace
 
 SURVIVAL = StateSpace(name="survival", live=("current",), moves=(("current",),),
@@ -58,16 +57,7 @@ def read_cohort_counts(path, *, leave_out=()):
     after it: both are dropped, and so are the months named in `leave_out` (texts such as 2020-03).
     Raises InputError with every problem.
     """
-    frame = read_table(path)
-    problems = Problems(path)
-    for column in _COLUMNS:
-        if column.name not in frame:
-            problems.say(f"column {column.name}: missing; it is required")
-    problems.raise_if_any()
-    table = judge(frame, _COLUMNS, problems, lambda row: f"row {row + 2}")
-    for column in _COLUMNS:
-        for row in np.flatnonzero((frame[column.name].str.strip() == "").to_numpy()):
-            problems.say(f"row {row + 2}, {column.name}: missing")
+    table, problems = read_judged(path, _COLUMNS, filled=[c.name for c in _COLUMNS])
     problems.raise_if_any()
     for row in np.flatnonzero(table["n_default"] + table["n_prepaid"] > table["n_current"]):
         problems.add(f"row {row + 2}, n_current", table["n_current"].iloc[row],

@@ -107,7 +107,8 @@ class RunConfig(Record):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     paths: Annotated[int, Field(ge=2, le=10_000_000)] = 1000
-    block: Annotated[int, Field(ge=1, le=65_536)] = 256  # paths per compiled call
+    block: Annotated[int, Field(ge=1, le=65_536)] | None = None  # paths at once on a device; None:
+    # what suits the platform and --memory. A path's last bits depend on it, on nothing else
     mode: Literal["markov", "expected", "trajectory"] = "markov"
     temperature: Annotated[float, Field(ge=0, le=10)] = 0.0  # of the coverage tests; 0 is hard
     scenarios: Annotated[tuple[str, ...], Field(min_length=1)]

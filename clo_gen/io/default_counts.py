@@ -5,8 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from clo_gen.io.problems import Problems
-from clo_gen.io.table import Column, judge, read_table
+from clo_gen.io.table import Column, read_judged
 
 _COLUMNS = (
     Column("year", "integer", low=1900, high=2200),
@@ -39,16 +38,7 @@ def read_default_counts(path):
     A year without a row of a rating has none of its obligors. Raises InputError with every problem:
     missing columns or values, more defaults than firms, repeated rows, years left out.
     """
-    frame = read_table(path)
-    problems = Problems(path)
-    for column in _COLUMNS:
-        if column.name not in frame:
-            problems.say(f"column {column.name}: missing; it is required")
-    problems.raise_if_any()
-    table = judge(frame, _COLUMNS, problems, lambda row: f"row {row + 2}")
-    for column in _COLUMNS:
-        for row in np.flatnonzero((frame[column.name].str.strip() == "").to_numpy()):
-            problems.say(f"row {row + 2}, {column.name}: missing")
+    table, problems = read_judged(path, _COLUMNS, filled=[c.name for c in _COLUMNS])
     for row in np.flatnonzero((table["defaults"] > table["firms"]).to_numpy()):
         problems.add(f"row {row + 2}, defaults", table["defaults"].iloc[row],
                      f"at most the {table['firms'].iloc[row]:g} firms")

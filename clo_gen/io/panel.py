@@ -6,7 +6,15 @@ import numpy as np
 import pandas as pd
 
 from clo_gen.io.problems import Problems
-from clo_gen.io.table import Column, judge, read_table
+from clo_gen.io.table import (
+    Column,
+    judge,
+    need_cells,
+    need_columns,
+    read_judged,
+    read_table,
+    row_label,
+)
 from clo_gen.states import StateSpace
 
 WITHDRAWN = "NR"  # rating no longer published: the obligor is lost from sight, not prepaid
@@ -50,19 +58,10 @@ def read_rating_events(path, space: StateSpace):
     Months have the last action of the month and carry forward to the last month of the file; a
     default or withdrawal ends the obligor's history. Raises InputError with every problem.
     """
-    frame = read_table(path)
-    problems = Problems(path)
-    for name in ("obligor_id", "date", "rating"):
-        if name not in frame:
-            problems.say(f"column {name}: missing; it is required")
-    problems.raise_if_any()
     ratings = (*space.live, "D", WITHDRAWN)
     columns = (Column("obligor_id"), Column("date", "date"),
                Column("rating", "choice", choices=ratings))
-    events = judge(frame, columns, problems, lambda row: f"row {row + 2}")
-    for name in events:
-        for row in np.flatnonzero((frame[name].str.strip() == "").to_numpy()):
-            problems.say(f"row {row + 2}, {name}: missing")
+    events, problems = read_judged(path, columns, filled=[c.name for c in columns])
     problems.raise_if_any()
     events["month"] = events["date"].dt.to_period("M")
     events = events.sort_values(["obligor_id", "date"], kind="stable")
@@ -99,15 +98,12 @@ def read_panel(path, space: StateSpace):
     """
     frame = read_table(path)
     problems = Problems(path)
-    for name in ("loan_id", "reporting_month"):
-        if name not in frame:
-            problems.say(f"column {name}: missing; it is required")
+    need_columns(frame, ("loan_id", "reporting_month"), problems)
     if "loan_state" not in frame and "days_past_due" not in frame:
         problems.say("want a column loan_state or days_past_due")
     problems.raise_if_any()
-    panel = judge(frame, PANEL_COLUMNS, problems, lambda row: f"row {row + 2}")
-    for row in np.flatnonzero((frame["reporting_month"].str.strip() == "").to_numpy()):
-        problems.say(f"row {row + 2}, reporting_month: missing")
+    panel = judge(frame, PANEL_COLUMNS, problems, row_label)
+    need_cells(frame, ["reporting_month"], problems)
     panel["state"] = _panel_states(panel, space)
     for row in np.flatnonzero(~panel["state"].isin(space.states)):
         problems.add(f"row {row + 2}, loan_state", panel["state"].iloc[row],

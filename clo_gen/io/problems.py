@@ -5,6 +5,10 @@ class InputError(ValueError):
     """Bad input; the message lists every problem found, one a line."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """Work was stopped; what is finished is on disk. The message says how to go on."""
+
+
 class Problems:
     """Collects problems of one `source` (a file or a part of one)."""
 

@@ -10,8 +10,8 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from clo_gen.io.problems import InputError, Problems
-from clo_gen.io.table import Column, judge, read_table
+from clo_gen.io.problems import InputError
+from clo_gen.io.table import Column, read_judged
 
 FIRST_YEAR = 1997
 FEATURES = ("log_disbursed", "guaranteed", "revolving", "new_business", "log_employees",
@@ -52,13 +52,7 @@ def read_charge_offs(path):
 
     Raises InputError with every problem, and where no charge-off is left.
     """
-    frame = read_table(path)
-    problems = Problems(path)
-    for column in COLUMNS:
-        if column.name not in frame:
-            problems.say(f"column {column.name}: missing; it is required")
-    problems.raise_if_any()
-    loans = judge(frame, COLUMNS, problems, lambda row: f"row {row + 2}")
+    loans, problems = read_judged(path, COLUMNS)
     problems.raise_if_any()
     lost = loans[loans["status"] == "CHGOFF"]
     reasons = {

@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from clo_gen.io.problems import InputError
+from clo_gen.io.problems import InputError, Problems
 
 _TRUE, _FALSE = ("true", "yes", "1", "1.0", "y"), ("false", "no", "0", "0.0", "n")
 _ROWS_SHOWN = 4  # of one column's complaints
@@ -66,6 +66,46 @@ def read_table(path):
     if len(repeated):
         raise InputError(f"{path}: column {repeated[0]!r} appears twice")
     return frame.rename(columns=str.strip)
+
+
+def need_columns(frame, names, problems):
+    """Complains of each of `names` that is no column of `frame`."""
+    for name in names:
+        if name not in frame:
+            problems.say(f"column {name}: missing; it is required")
+
+
+def need_cells(frame, names, problems):
+    """Complains of each blank cell in the columns `names` of a text `frame`."""
+    for name in names:
+        for row in np.flatnonzero((frame[name].str.strip() == "").to_numpy()):
+            problems.say(f"{row_label(row)}, {name}: missing")
+
+
+def need_values(table, names, problems):
+    """Complains of each column of `names` that has rows without a value, in a typed `table`."""
+    for name in names:
+        if table[name].isna().any():
+            problems.say(f"{name}: {int(table[name].isna().sum())} rows without a value")
+
+
+def row_label(row):
+    """Name of a row as an editor counts it: the header is row 1."""
+    return f"row {row + 2}"
+
+
+def read_judged(path, columns, *, optional=(), filled=()):
+    """(typed table, Problems) of a file whose rows are named by number.
+
+    Every column but the `optional` ones must be there, and no cell of those `filled` may be blank;
+    a missing column raises InputError, every other complaint is left in Problems.
+    """
+    frame, problems = read_table(path), Problems(path)
+    need_columns(frame, (c.name for c in columns if c.name not in optional), problems)
+    problems.raise_if_any()
+    table = judge(frame, columns, problems, row_label)
+    need_cells(frame, filled, problems)
+    return table, problems
 
 
 def judge(frame, columns, problems, label):

@@ -14,7 +14,7 @@ import pandas as pd
 
 from clo_gen.io import dates
 from clo_gen.io.problems import InputError, Problems
-from clo_gen.io.table import Column, judge, read_table
+from clo_gen.io.table import Column, judge, need_columns, read_table
 from clo_gen.io.tape_arrays import FREQUENCIES, initial_states, to_tape
 from clo_gen.io.tape_completion import complete
 from clo_gen.io.toml import Record, load_toml, parse
@@ -153,9 +153,7 @@ def _rename(frame, column_map, path):
 def judge_tape(frame, *, cutoff, space, indices, recovery_by_lien, source):
     """LoadedTape from a text frame with our column names; see read_tape."""
     problems = Problems(source)
-    for name in _REQUIRED:
-        if name not in frame:
-            problems.say(f"column {name}: missing; it is required")
+    need_columns(frame, _REQUIRED, problems)
     problems.raise_if_any()
 
     def label(row):

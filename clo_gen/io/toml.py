@@ -15,6 +15,9 @@ class Record(pydantic.BaseModel):
                                        allow_inf_nan=False)
 
 
+_DEAL = {"target_par", "notes", "waterfall"}  # what every deal file has, and no other file
+
+
 def load_toml(path):
     """The file as a dict. Raises InputError when it cannot be read or is not TOML."""
     path = pathlib.Path(path)
@@ -36,6 +39,9 @@ def parse(data, model, source):
     try:
         return model.model_validate(_tuples(data))
     except pydantic.ValidationError as error:
+        if _DEAL <= data.keys() and _DEAL.isdisjoint(model.model_fields):
+            raise InputError(f"{source}: a deal; this command starts from another file; want "
+                             "clo-gen run --deal FILE, or clo-gen deal check FILE") from None
         problems = Problems(source)
         for e in error.errors():
             _explain(problems, e, model)

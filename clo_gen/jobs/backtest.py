@@ -16,11 +16,11 @@ from clo_gen.io import checkpoint, default_counts
 from clo_gen.io.auto_panel import read_auto_panel
 from clo_gen.io.cohort_counts import read_cohort_counts
 from clo_gen.io.deal import read_deal
+from clo_gen.io.folders import choose_folder, new_folder
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import InputError
 from clo_gen.io.sba import read_charge_offs
 from clo_gen.io.toml import load_toml
-from clo_gen.jobs.run import choose_folder, new_folder
 from clo_gen.jobs.train import read_training
 from clo_gen.levels import LEVELS
 from clo_gen.plots import backtest as plot_backtest

@@ -16,10 +16,10 @@ from pydantic import Field
 from clo_gen.assemble import assemble
 from clo_gen.io import checkpoint
 from clo_gen.io.config import load_overridden, read_config
+from clo_gen.io.folders import choose_folder, new_folder
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import InputError
 from clo_gen.io.toml import Record, parse
-from clo_gen.jobs.run import choose_folder, new_folder
 from clo_gen.plots.calibration import write_calibration
 from clo_gen.terminal import console
 from clo_gen.train import calibration_auto, calibration_corporate

@@ -13,9 +13,10 @@ from clo_gen.analysis import correlation, loadings
 from clo_gen.analysis.default_correlation import cells_of
 from clo_gen.analysis.variance import NAMES, Shares
 from clo_gen.assemble import Assembly, assemble, covariates_at
+from clo_gen.io.folders import choose_folder, new_folder
 from clo_gen.io.json_data import write_json
+from clo_gen.io.manifest import resolved
 from clo_gen.io.problems import InputError, Problems
-from clo_gen.jobs.run import choose_folder, new_folder, resolved
 from clo_gen.plots import correlation as plot_correlation
 
 BLOCK = 8  # paths a call; few, so that a block stays in the cache
@@ -182,6 +183,7 @@ def _report(a, request, shares, found, done):
            for name, s in zip(("before", "after", "class"), shares, strict=True)},
         "loadings": None if calibration is None else dataclasses.asdict(calibration.loadings),
         "converged": None if calibration is None else calibration.converged,
+        "at_bounds": None if calibration is None else calibration.at_bounds,
         "data": a.provenance}
     return Report(title, before, after, of_class, pairs, industries, rho, calibration,
                   _notes(a, shares, calibration, seconds), summary)
@@ -210,13 +212,23 @@ def _notes(a, shares, calibration, seconds):
         if calibration.converged:
             notes.append("run it with: clo-gen run ... --set " + " --set ".join(told))
         else:
-            notes.append(f"target NOT reached: the search's own paths miss it by "
-                         f"{100 * calibration.miss:.1f} points; nearest found: {', '.join(told)}")
+            notes.append(f"target NOT reached: the search's own paths miss "
+                         f"{_missed(calibration)}; nearest found: {', '.join(told)}")
+        if calibration.at_bounds:
+            notes.append("loadings at a bound of the search: " + ", ".join(calibration.at_bounds))
     if of_class is not None and not of_class.sd > 0:
         notes.append("the class loses nothing on any path: there is no variance to share")
     notes += [f"{name}: {about['kind']} - {about['source']}"
               for name, about in a.provenance.items()]
     return (*notes, f"{seconds:.0f} s")
+
+
+def _missed(calibration):
+    """What a calibration leaves between it and its target, in words."""
+    mean = calibration.mean_ratio - 1.0
+    parts = [(calibration.share_miss, f"a share by {100 * calibration.share_miss:.1f} points"),
+             (abs(np.log1p(mean)), f"the mean loss by {100 * mean:+.1f} %")]
+    return " and ".join(text for miss, text in parts if miss > loadings.CLOSE)
 
 
 def save(report: Report, a: Assembly, config_folder, out):

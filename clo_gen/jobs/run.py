@@ -1,186 +1,185 @@
-"""The main job: simulate a deal under scenarios, block by block, and write a run folder."""
+"""The main job: simulate a deal under scenarios, block by block, and write a run folder.
 
-import contextlib
+Finished blocks stand in <folder>.partial/blocks; a run that was killed goes on from there and ends
+with the same bytes (timing.json and pictures' times aside).
+"""
+
 import dataclasses
-import functools
 import pathlib
 import shutil
 import time
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import tomli_w
 
-from clo_gen import mesh, pipeline, report
+from clo_gen import report
 from clo_gen.assemble import Assembly, assemble
 from clo_gen.evaluate.transition_baselines import held_out_transitions
+from clo_gen.io import manifest
+from clo_gen.io.config import read_config
+from clo_gen.io.folders import choose_folder, draft_of, publish
 from clo_gen.io.json_data import write_json
-from clo_gen.io.problems import InputError
+from clo_gen.io.problems import InputError, Interrupted
+from clo_gen.jobs import guards, simulation
+from clo_gen.jobs.blocks import Blocks
 from clo_gen.plots import run as plot
-from clo_gen.summary import coverage_table, keep, summarise, tranche_table
+from clo_gen.summary import coverage_table, summarise, tranche_table
+
+MEMORY = 2_000_000_000  # bytes, for the paths that are computed at once
 
 
-def compile_block(a: Assembly, block):
-    """(compiled function of (params, inputs, scenario, key, numbers, temperature), seconds).
+@dataclasses.dataclass(frozen=True)
+class Hosts:
+    """One of several processes that share a run; all write to the same folder."""
 
-    It runs `block` paths, spread over all devices.
+    process: int = 0
+    processes: int = 1
+
+    def wait(self, name):
+        """Until every process has come here."""
+        if self.processes > 1:
+            from jax.experimental import multihost_utils
+
+            multihost_utils.sync_global_devices(name)
+
+
+def prepare(path, out, resume, overrides=(), hosts=None):
+    """(RunConfig, its folder, run folder) of a new or resumed run.
+
+    A resumed run goes on with its own config; a config beside --resume has to say the same. Raises
+    InputError when there is nothing to resume, or when `out` has an interrupted run.
     """
-    devices = mesh.path_mesh()
-    spread, whole = mesh.by_path(devices), mesh.replicated(devices)
-
-    def run_block(params, inputs, scenario, key, numbers, temperature):
-        batch = functools.partial(pipeline.simulate_batch, setup=a.setup)
-        return keep(batch(params, inputs, scenario, key, numbers, temperature))
-
-    function = jax.jit(run_block, in_shardings=(whole, whole, whole, whole, spread, whole),
-                       out_shardings=spread)
-    scenario = next(iter(a.scenarios.values()))
-    example = (a.params, a.inputs, scenario, jax.random.key(0), jnp.arange(block), jnp.zeros(()))
-    start = time.perf_counter()
-    compiled = function.lower(*example).compile()
-    return compiled, time.perf_counter() - start
-
-
-def simulate_scenarios(a: Assembly, compiled, block, *, on_block=lambda name, done: None):
-    """{scenario: PathNumbers on the host} for all paths of the config."""
-    devices = mesh.path_mesh()
-    spread, whole = mesh.by_path(devices), mesh.replicated(devices)
-    key = jax.device_put(jax.random.key(a.config.seed), whole)
-    params, inputs = jax.device_put((a.params, a.inputs), whole)
-    temperature = jax.device_put(jnp.asarray(a.config.temperature, float), whole)
-    results = {}
-    for name, scenario in a.scenarios.items():
-        scenario = jax.device_put(scenario, whole)
-        parts = []
-        for first in range(0, a.config.paths, block):
-            numbers = jax.device_put(first + jnp.arange(block), spread)
-            part = compiled(params, inputs, scenario, key, numbers, temperature)
-            parts.append(jax.tree.map(np.asarray, part))
-            on_block(name, min(first + block, a.config.paths))
-        results[name] = jax.tree.map(lambda *x: np.concatenate(x)[: a.config.paths], *parts)
-    return results
-
-
-def _draft(out):
-    """Where a run is written before it is complete."""
-    return out.with_name(out.name + ".partial")
-
-
-@contextlib.contextmanager
-def new_folder(out):
-    """A draft folder that becomes the folder `out` of choose_folder when all went well: `out` is
-    complete or not there."""
-    out = pathlib.Path(out)
-    draft = _draft(out)
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
-        yield draft
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
-    if out.exists():
-        out.rmdir()
-    draft.rename(out)
-
-
-def choose_folder(config, out):
-    """The run folder: `out`, or runs/<name>, or runs/<name>-2 and so on when that exists.
-
-    Raises InputError when `out` exists and is not an empty folder: runs are never overwritten.
-    """
+    hosts = hosts or Hosts()
+    if resume is None:
+        if hosts.processes > 1 and out is None:
+            raise InputError("--out: missing; want a folder that all processes share")
+        config, folder = read_config(path, overrides)
+        out = choose_folder(config, out)
+        # The first of several processes may have started the run that the others join.
+        if hosts.process == 0 and (draft_of(out) / manifest.NAME).exists():
+            raise InputError(f"--out {out}: an interrupted run is there; go on with clo-gen run "
+                             f"--resume {out}, or remove {draft_of(out)}")
+        return config, folder, out
     if out is not None:
-        out = pathlib.Path(out)
-        try:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            if not _draft(out).exists():  # else a killed run left it; new_folder clears it
-                _draft(out).mkdir()
-                _draft(out).rmdir()
-        except OSError as error:
-            raise InputError(f"--out {out}: cannot be written ({error.strerror}); want a folder "
-                             "that can be made") from None
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise InputError(f"--out {out}: exists already; want a new or empty folder, runs are "
-                             "never overwritten")
-        return out
-    folder, number = pathlib.Path("runs") / config.name, 2
-    while folder.exists():
-        folder, number = pathlib.Path("runs") / f"{config.name}-{number}", number + 1
-    return folder
+        raise InputError("--resume goes on in the run's own folder; want no --out beside it")
+    out = pathlib.Path(resume)
+    out = out.with_name(out.name.removesuffix(".partial"))
+    started = manifest.read(draft_of(out))
+    if (out / "summary.json").exists():  # killed while it tidied up, perhaps
+        shutil.rmtree(out / "blocks", ignore_errors=True)
+    if started is None:
+        raise InputError(f"--resume {resume}: " + (
+            "this run is complete" if (out / "summary.json").exists() else
+            f"no interrupted run; want a folder that has {draft_of(out).name} beside it"))
+    own = draft_of(out) / "config.toml"
+    config, folder = read_config(own if path is None else path, overrides)
+    if config.block is None:
+        config = config.model_copy(update={"block": started["config"]["block"]})
+    return config, folder, out
 
 
-def resolved(config, folder):
-    """The config as TOML data with absolute file names."""
-
-    def plain(value):
-        if isinstance(value, dict):
-            return {k: plain(v) for k, v in value.items() if v is not None}
-        return [plain(v) for v in value] if isinstance(value, list | tuple) else value
-
-    data = plain(config.model_dump())
-    data["deal"] = str((folder / config.deal).resolve())
-    if data["macro"]["source"] != "embedded":
-        data["macro"]["source"] = str((folder / data["macro"]["source"]).resolve())
-    if data["transitions"]["events"] != "embedded":
-        data["transitions"]["events"] = str((folder / data["transitions"]["events"]).resolve())
-    data["scenario_file"] = str((folder / config.scenario_file).resolve())
-    for table in ("macro", "transitions", "trajectory", "calibration"):
-        if "run" in data.get(table, {}):
-            data[table]["run"] = str((folder / data[table]["run"]).resolve())
-    for key in ("file", "columns"):
-        if key in data["tape"]:
-            data["tape"][key] = str((folder / data["tape"][key]).resolve())
-    return data
+def _start(a: Assembly, folder, out, hosts):
+    """Draft folder of the run with its manifest; refuses one that was started with other input."""
+    draft = draft_of(out)
+    mine = manifest.manifest(a.config, folder, (a.params, a.inputs, a.scenarios))
+    if hosts.process == 0 and manifest.read(draft) is None:
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        (draft / "config.toml").write_text(tomli_w.dumps(manifest.resolved(a.config, folder)))
+        manifest.write(draft, mine)
+    hosts.wait("the run folder is there")
+    theirs = manifest.read(draft)
+    if theirs is None:
+        raise InputError(f"--out {out}: not seen by process {hosts.process}; want a folder that "
+                         "all processes share")
+    manifest.refuse_changes(theirs, mine, draft)
+    return draft
 
 
-def write_run(a: Assembly, results, summary, evaluation, config_folder, out):
-    """Writes the run folder in one go: `out` is complete or not there."""
-    with new_folder(out) as draft:
-        _write_files(a, results, summary, evaluation, config_folder, draft)
-
-
-def _write_files(a, results, summary, evaluation, config_folder, draft):
-    (draft / "config.toml").write_text(tomli_w.dumps(resolved(a.config, config_folder)))
+def write_files(a: Assembly, results, summary, evaluation, timing, draft):
+    """Everything of a run folder but its config, manifest and blocks."""
     write_json(draft / "summary.json", summary)
+    write_json(draft / "timing.json", timing)
     write_json(draft / "evaluation.json", evaluation)
     tranche_table(summary).to_csv(draft / "tranches.csv", index=False)
     coverage_table(a, results).to_csv(draft / "coverage.csv", index=False)
     a.tape.frame.to_csv(draft / "tape.csv", index=False)
-    arrays = {f"{name}/{field.name}": getattr(n, field.name) for name, n in results.items()
-              for field in dataclasses.fields(n)}
-    np.savez_compressed(draft / "paths.npz", **arrays)
+    arrays = {f"{name}/{field.name}": getattr(record, field.name) for name, r in results.items()
+              for record in (r.numbers, r.curves) for field in dataclasses.fields(record)}
+    np.savez(draft / "paths.npz", **{f"{name}/path": r.path for name, r in results.items()},
+             **arrays)
     figures = plot.write_figures(a, results, draft)
     report.write_report(summary, evaluation, figures, draft / "report.html")
 
 
-def main_job(config, folder, out=None, *, on_stage=lambda text: None,
-             on_block=lambda name, done: None):
-    """Runs a config and writes its folder. Returns (summary, evaluation, folder written).
+def main_job(config, folder, out=None, *, memory=MEMORY, check=False, hosts=None,
+             on_stage=lambda text: None, on_start=lambda done, total: None,
+             on_block=lambda name, paths: None):
+    """Runs a config and writes its folder. Returns (summary, evaluation, folder written), with
+    `timing` and `checks` in the summary; the first two are None on every process but the first.
 
-    `folder` is where the config's file names start from; `on_stage` and `on_block` report progress.
+    `folder` is where the config's file names start from, `out` is a new folder or that of
+    `prepare`; `memory` [bytes] bounds the paths computed at once; `check` runs every path again
+    under checkify (jobs.guards); the rest reports progress. Raises InputError for bad input and
+    Interrupted, with what to do, on Ctrl-C or when the disk is full.
     """
+    hosts = hosts or Hosts()
     out = choose_folder(config, out)
     start = time.perf_counter()
     on_stage("reading and fitting")
     a = assemble(config, folder)
+    block = simulation.choose_block(config, len(a.tape.frame), jax.local_device_count(),
+                                    jax.devices()[0].platform, memory)
+    a = dataclasses.replace(a, config=config.model_copy(update={"block": block}))
     evaluation = {"transitions": held_out_transitions(config.transitions, a.counts, a.macro,
                                                       config.macro.series)}
-    fitted = time.perf_counter()
+    draft = _start(a, folder, out, hosts)
+    blocks = Blocks(draft / "blocks")
+    timing = {"fit_s": time.perf_counter() - start}
+    try:
+        timing |= _simulate(a, blocks, hosts, on_stage, on_start, on_block)
+        hosts.wait("every block is there")
+        if hosts.process > 0:
+            return None, None, out
+        on_stage("writing")
+        results = simulation.gather(a, block, blocks)
+        checks = None
+        if check:
+            checks = guards.check(a, results, on_path=lambda done, total: on_stage(
+                f"checking path {done:,} of {total:,}") if done % 50 == 1 else None)
+            write_json(draft / "checks.json", checks)
+        summary = summarise(a, results)
+        write_files(a, results, summary, evaluation, timing, draft)
+        publish(out)
+    except (KeyboardInterrupt, OSError) as stop:
+        raise Interrupted(_how_to_go_on(stop, out)) from None
+    shutil.rmtree(out / "blocks")
+    return summary | {"timing": timing, "checks": checks}, evaluation, out
+
+
+def _how_to_go_on(why, out):
+    return f"{why}{'; ' if str(why) else ''}go on with clo-gen run --resume {out}"
+
+
+def _simulate(a, blocks, hosts, on_stage, on_start, on_block):
+    """Computes the blocks that are missing; returns their timing."""
+    block, total = a.config.block, a.config.paths * len(a.scenarios)
+    mine = simulation.wanted(a, block, hosts.process, hosts.processes)
+    todo = blocks.missing(mine)
+    on_start((len(mine) - len(todo)) * block, total // hosts.processes)
+    if not todo:
+        return {"compile_s": 0.0, "run_s": 0.0, "paths": 0}
     on_stage("compiling")
-    devices = jax.device_count()
-    block = -(-min(config.block, config.paths) // devices) * devices
-    compiled, compile_s = compile_block(a, block)
+    sim = simulation.simulator(a, block)
     on_stage("simulating")
     started = time.perf_counter()
-    results = simulate_scenarios(a, compiled, block, on_block=on_block)
+    with simulation.finishes_the_block() as stop:
+        simulation.simulate(a, sim, blocks, todo, stop=stop,
+                            on_block=lambda name, done: on_block(name, done * block))
     run_s = time.perf_counter() - started
     # Months up to each loan's maturity: those after it cost next to nothing.
-    loan_months = int(np.sum(a.tape.tape.maturity)) * config.paths * len(results)
-    timing = {"fit_s": fitted - start, "compile_s": compile_s, "run_s": run_s,
-              "loan_months_per_s": loan_months / run_s, "devices": devices,
-              "platform": jax.devices()[0].platform}
-    on_stage("writing")
-    summary = summarise(a, results, timing)
-    write_run(a, results, summary, evaluation, folder, out)
-    return summary, evaluation, out
+    loan_months = float(np.sum(a.tape.tape.maturity)) * block * len(todo)
+    return {"compile_s": sim.compile_s, "run_s": run_s, "paths": len(todo) * block,
+            "loan_months_per_s": loan_months / run_s, "block": block, "devices": sim.devices,
+            "temporaries_mb": sim.temporaries / 1e6, "platform": jax.devices()[0].platform}

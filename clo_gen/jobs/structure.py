@@ -11,15 +11,16 @@ from scipy.stats import beta
 
 from clo_gen.analysis import structuring as st
 from clo_gen.assemble import Assembly, assemble
+from clo_gen.io.folders import choose_folder, new_folder
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import Problems
 from clo_gen.io.tables import data_path, idealised_default_table_standin
-from clo_gen.jobs.run import choose_folder, new_folder
 from clo_gen.plots import structuring as plot_structuring
 from clo_gen.risk.rating import idealised_rate
 from clo_gen.solve.sequential import Limits, climb
 
 BLOCK = 64  # sampled lives a call
+AT_BOUND = 0.9  # of the most a spread may move: the smooth bound leaves it a fifth of its slope
 TEMPERATURE = 0.002  # of the tests while searching; what is found is judged at 0
 
 
@@ -41,6 +42,8 @@ class Report:
     """Structure before and after, judged on fresh paths."""
 
     title: str
+    currency: str
+    paths: int  # fresh ones
     rows: tuple[dict, ...]  # one a class
     equity: dict  # irr before and after, errors
     notes: tuple[str, ...]
@@ -210,11 +213,12 @@ def _report(a, request, scenario, found, judged, timing):
              "checks {checks_s:.1f} s".format(**timing)]
     title = (f"{a.deal.terms.name}, scenario {scenario}: equity IRR {equity['irr_before']:.2%} -> "
              f"{equity['irr_after']:.2%}")
-    summary = {"title": title, "request": dataclasses.asdict(request), "classes": rows,
-               "equity": equity, "triggers_after": after["trigger"].tolist(),
+    summary = {"title": title, "currency": a.deal.terms.currency,
+               "request": dataclasses.asdict(request), "classes": rows, "equity": equity,
+               "triggers_after": after["trigger"].tolist(),
                "fitted_margins": found.margins.tolist(), "settled": found.settled,
                "seed": a.config.seed, "timing": timing, "data": a.provenance}
-    return Report(title, rows, equity, tuple(notes), summary)
+    return Report(title, summary["currency"], request.checks, rows, equity, tuple(notes), summary)
 
 
 def verdict(rate, limit, paths):
@@ -232,7 +236,13 @@ def _at_bounds(rows, equity, request):
         sizes["equity"] = equity["equity_size_after"] / equity["equity_size_before"]
     ends = [f"{name} ({ratio:.2f} times)" for name, ratio in sizes.items()
             if min(abs(ratio - request.least_size), abs(ratio - request.most_size)) < 1e-3]
-    return [f"sizes that stand on their bounds: {', '.join(ends)}"] if ends else []
+    found = [f"sizes that stand on their bounds: {', '.join(ends)}"] if ends else []
+    moves = {r["class"]: r["spread_after"] / r["spread_before"] for r in rows
+             if r["spread_before"] > 0}
+    ends = [f"{name} ({ratio:.2f} times)" for name, ratio in moves.items()
+            if abs(ratio - 1.0) > AT_BOUND * st.MOST_MOVE]
+    return found + ([f"spreads that stand on their bound of {st.MOST_MOVE:.0%} either way, or "
+                     f"within a tenth of it: {', '.join(ends)}"] if ends else [])
 
 
 def structure_job(config, folder, request: Request, out=None, *, on_stage=lambda text: None):
@@ -251,8 +261,8 @@ def table(report: Report):
     """Rich table: sizes, spreads and loss probabilities before and after."""
     from clo_gen.terminal.console import new_table
 
-    out = new_table(report.title, ["class", "rating", "size, m", "spread, bp", "P(loss)", "limit",
-                                   ""])
+    out = new_table(report.title, ["class", "rating", f"size, {report.currency} m", "spread, bp",
+                                   "P(loss)", "limit", ""])
     for r in report.rows:
         out.add_row(r["class"], r["rating"],
                     f"{r['size_before'] / 1e6:.1f} > {r['size_after'] / 1e6:.1f}",

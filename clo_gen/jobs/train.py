@@ -14,15 +14,11 @@ import tomli_w
 from clo_gen.io import checkpoint
 from clo_gen.io.config import load_overridden
 from clo_gen.io.json_data import write_json
-from clo_gen.io.problems import InputError
+from clo_gen.io.problems import InputError, Interrupted
 from clo_gen.io.toml import parse
 from clo_gen.levels import LEVELS, TrainingConfig
 from clo_gen.plots import run as plot
 from clo_gen.train import drift, loop
-
-
-class Interrupted(KeyboardInterrupt):
-    """Training stopped by Ctrl-C; the text says how to go on."""
 
 
 @dataclasses.dataclass(frozen=True)

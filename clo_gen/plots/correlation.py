@@ -51,6 +51,7 @@ def industry_map(ax, matrix):
 
 def write_figure(path, report):
     """PNG of correlation_job.Report."""
+    when = "" if report.after is None else " after calibration"
     columns = [("now" if report.after is None else "before", report.before.share,
                 report.before.share_error)]
     if report.after is not None:
@@ -62,9 +63,10 @@ def write_figure(path, report):
         figure = Figure(figsize=(13, 4), layout="constrained")
         bars, horizons, industries = figure.subplots(1, 3)
         variance_bars(bars, report.summary["sources"], columns).set_title("Variance by source")
-        by_horizon(horizons, report.pairs).set_title("Default correlation by horizon")
+        by_horizon(horizons, report.pairs).set_title(f"Default correlation by horizon{when}")
         image = industry_map(industries, report.industries)
-        industries.set_title(f"Default correlation, %, {report.pairs['months'].max() // 12} years")
+        years = report.pairs["months"].max() // 12
+        industries.set_title(f"Default correlation{when}, %, {years} years")
         figure.colorbar(image, ax=industries, shrink=0.8)
         figure.suptitle(report.title)
         figure.savefig(path, dpi=110)

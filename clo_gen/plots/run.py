@@ -74,9 +74,9 @@ def _macro(a, results, path):
     figure = Figure(figsize=(11, 2.6 * -(-len(series) // 3)))
     axes = figure.subplots(-(-len(series) // 3), 3, squeeze=False).ravel()
     for m, (ax, name) in enumerate(zip(axes, series, strict=False)):
-        for i, (scenario, n) in enumerate(results.items()):
-            years = np.arange(1, n.macro.shape[1] + 1) / 12
-            fan(ax, years, n.macro[:, :, m], _color(scenario, i), _label(scenario),
+        for i, (scenario, r) in enumerate(results.items()):
+            years = np.arange(1, r.curves.macro.shape[1] + 1) / 12
+            fan(ax, years, r.curves.macro[:, :, m], _color(scenario, i), _label(scenario),
                 width=max(4.0 - 1.1 * i, 0.8))  # lines that coincide all stay visible
         ax.set(title=TITLES.get(name, name), xlabel="years", ylabel="%")
     for ax in axes[len(series):]:
@@ -89,10 +89,10 @@ def _macro(a, results, path):
 def _curves(a, results, path):
     figure = Figure(figsize=(11, 3.4))
     left, right = figure.subplots(1, 2)
-    for i, (scenario, n) in enumerate(results.items()):
-        years = np.arange(1, n.default.shape[1] + 1) / 12
-        curve(left, years, n.default, _color(scenario, i), _label(scenario))
-        curve(right, years, n.booked_loss, _color(scenario, i), _label(scenario))
+    for i, (scenario, r) in enumerate(results.items()):
+        years = np.arange(1, r.curves.default.shape[1] + 1) / 12
+        curve(left, years, r.curves.default, _color(scenario, i), _label(scenario))
+        curve(right, years, r.curves.booked_loss, _color(scenario, i), _label(scenario))
     left.set(title="Cumulative defaults (mean, 5-95 %)", xlabel="years", ylabel="% of par")
     right.set(title="Cumulative losses (mean, 5-95 %)", xlabel="years", ylabel="% of par")
     left.legend(fontsize=8, frameon=False)
@@ -102,11 +102,11 @@ def _curves(a, results, path):
 def _losses(a, results, path):
     figure = Figure(figsize=(11, 3.4))
     ax = figure.subplots()
-    top = max(float(n.loss.max()) for n in results.values())
-    for i, (scenario, n) in enumerate(results.items()):
-        var_99 = np.quantile(n.loss, 0.99, method="inverted_cdf")
-        loss_histogram(ax, n.loss, var_99, np.linspace(0, top + 1e-9, 60), _color(scenario, i),
-                       _label(scenario))
+    top = max(float(r.numbers.loss.max()) for r in results.values())
+    for i, (scenario, r) in enumerate(results.items()):
+        var_99 = np.quantile(r.numbers.loss, 0.99, method="inverted_cdf")
+        loss_histogram(ax, r.numbers.loss, var_99, np.linspace(0, top + 1e-9, 60),
+                       _color(scenario, i), _label(scenario))
     ax.set(title="Lifetime loss of the pool (dashed: VaR 99 %)", xlabel="% of par",
            ylabel="density")
     ax.legend(fontsize=8, frameon=False)
@@ -119,9 +119,9 @@ def _stacks(a, results, path):
     axes = figure.subplots(-(-len(results) // 2), 2, squeeze=False, sharey=True).ravel()
     for ax in axes[len(results):]:
         ax.set_visible(False)
-    for ax, (scenario, n) in zip(axes, results.items(), strict=False):
-        cash = (n.tranche_interest + n.tranche_principal).mean(0)
-        cash = np.column_stack([n.fees.mean(0), cash])
+    for ax, (scenario, r) in zip(axes, results.items(), strict=False):
+        cash = r.means.tranche_interest + r.means.tranche_principal
+        cash = np.column_stack([r.means.fees, cash])
         cash_stack(ax, years, cash, ["fees", *a.deal.classes])
         ax.set(title=_label(scenario), xlabel="years", ylabel="% of par a date")
     axes[0].legend(fontsize=6, frameon=False, ncols=2)
@@ -132,7 +132,7 @@ def _stacks(a, results, path):
 
 def _last_year(results):
     """Years until the last collateral is gone on every path."""
-    stock = sum(n.opening.max(0) for n in results.values())
+    stock = sum(r.curves.opening.max(0) for r in results.values())
     return float(max(np.flatnonzero(stock > 1e-9), default=11) + 1) / 12
 
 
@@ -146,8 +146,8 @@ def _ratios(a, results, path):
     for ax in axes[len(tests):]:
         ax.set_visible(False)
     for ax, (q, test) in zip(axes, tests, strict=False):
-        for i, (scenario, n) in enumerate(results.items()):
-            ratio_fan(ax, years, np.minimum(n.ratio[:, :, q], 3.0), test.trigger,
+        for i, (scenario, r) in enumerate(results.items()):
+            ratio_fan(ax, years, np.minimum(r.curves.ratio[:, :, q], 3.0), test.trigger,
                       _color(scenario, i), _label(scenario))
         ax.set(title=f"{test.name} (dotted: trigger {test.trigger:.2%})", xlabel="years",
                ylabel="%", ylim=(60, 200), xlim=(0, _last_year(results)))

@@ -51,7 +51,28 @@ def run_notes(summary, evaluation, written):
               if summary["paths"] < 100 else []),
             f"cash in = cash out to {summary['cash_conservation_error']:.1e} of par; "
             f"fit {timing['fit_s']:.1f} s, compile {timing['compile_s']:.1f} s, "
-            f"run {timing['run_s']:.1f} s", f"written to {written} (open report.html)"]
+            f"run {timing['run_s']:.1f} s", *_broken(summary, written),
+            *_checks(summary["checks"]),
+            f"written to {written} (open report.html)"]
+
+
+def _broken(summary, written):
+    """A warning where paths were left out because a number was not finite."""
+    counts = {name: len(s["broken_paths"]) for name, s in summary["scenarios"].items()}
+    if not any(counts.values()):
+        return []
+    listed = ", ".join(f"{name} {n}" for name, n in counts.items() if n)
+    return [f"WARNING: paths with numbers that are not finite are in no figure: {listed} (their "
+            f"numbers: {written}/summary.json; --check names the operation)"]
+
+
+def _checks(checks):
+    if checks is None:
+        return []
+    found = checks["found"]
+    return [f"checked {checks['checked']:,} paths under checkify: "
+            + (f"{len(found)} make a NaN, first scenario {found[0]['scenario']}, path "
+               f"{found[0]['path']}: {found[0]['error']} (checks.json)" if found else "no NaN")]
 
 
 def distribution_table(d):

@@ -19,8 +19,8 @@ from scipy.special import expit
 from clo_gen.io.auto_lives import AutoLives, read_auto_lives
 from clo_gen.io.cohort_counts import BANDS
 from clo_gen.io.config import Month
-from clo_gen.io.problems import InputError, Problems
-from clo_gen.io.table import Column, judge, read_table
+from clo_gen.io.problems import InputError
+from clo_gen.io.table import Column, read_judged
 from clo_gen.io.toml import Record
 from clo_gen.models import loan_hazards
 from clo_gen.models.knobs import recovery_moments
@@ -219,14 +219,10 @@ def left_out(trust, train: AutoLives, test: AutoLives, severity, tolerance):
 
 def severities(path):
     """(severity, Calibration of a logit-normal law) of charge-offs, weighted by dollars."""
-    frame, problems = read_table(path), Problems(path)
-    columns = (Column("loss_gross", "number"), Column("lgd_at_chargeoff", "number"))
-    for column in columns:
-        if column.name not in frame:
-            problems.say(f"column {column.name}: missing; it is required")
+    table, problems = read_judged(path, (Column("loss_gross", "number"),
+                                         Column("lgd_at_chargeoff", "number")))
     problems.raise_if_any()
-    table = judge(frame, columns, problems, lambda row: f"row {row + 2}").dropna()
-    problems.raise_if_any()
+    table = table.dropna()
     table = table[table["loss_gross"] > 0]
     if len(table) < 30:
         raise InputError(f"{path}: {len(table)} charge-offs with a balance; want at least 30")

@@ -15,6 +15,7 @@ import numpy as np
 import optax
 from flax import struct
 
+from clo_gen import mesh
 from clo_gen.io.problems import InputError
 
 
@@ -43,9 +44,11 @@ class TrainConfig:
     evaluate_every: int = 5  # epochs between looks at the held-out examples
     patience: int = 10  # looks without improvement before training stops
     seed: int = 0
+    devices: int = 1  # that share the examples of a step; parameters are whole on each
 
     def __post_init__(self):
-        for name in ("epochs", "batch", "evaluate_every", "patience", "learning_rate", "clip_norm"):
+        for name in ("epochs", "batch", "evaluate_every", "patience", "learning_rate", "clip_norm",
+                     "devices"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: {getattr(self, name)}; want a positive number")
         for name in ("warmup", "ema_decay"):
@@ -109,8 +112,20 @@ def shuffled(config, examples, epoch):
     return order[: steps * batch].reshape(steps, batch)
 
 
+def _mesh(task, config):
+    """Mesh of the devices that share a step's examples."""
+    batch, _ = rows_of(config, _examples(task))
+    if batch % config.devices or config.devices > jax.local_device_count():
+        raise InputError(f"fit.devices: {config.devices}; want a divisor of the {batch} examples a "
+                         f"step, at most the {jax.local_device_count()} devices there are")
+    return mesh.example_mesh(config.devices)
+
+
 def _step(task, config, optimizer, total, state, rows, train):
     batch = jax.tree.map(lambda x: x[rows], train)
+    if config.devices > 1:  # XLA adds up the devices' gradients
+        spread = mesh.by_path(_mesh(task, config))
+        batch = jax.lax.with_sharding_constraint(batch, jax.tree.map(lambda _: spread, batch))
     key = jax.random.fold_in(jax.random.key(config.seed), state.step)
     progress = state.step / total
     (loss, metrics), gradient = jax.value_and_grad(task.loss, has_aux=True)(
@@ -165,7 +180,8 @@ def fit(task: Task, config: TrainConfig, *, state=None, history=(), on_report=la
     compiling.
     """
     state = start(task, config) if state is None else state
-    train, held_out = jax.device_put((task.train, task.held_out))
+    state, train, held_out = jax.device_put((state, task.train, task.held_out),
+                                            mesh.replicated(_mesh(task, config)))
     task = dataclasses.replace(task, train=train, held_out=held_out)
     history = list(history)
     compiled = {}

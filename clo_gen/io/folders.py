@@ -1,0 +1,59 @@
+"""Run folders: complete or not there, never overwritten."""
+
+import contextlib
+import pathlib
+import shutil
+import tempfile
+
+from clo_gen.io.problems import InputError
+
+
+def draft_of(out):
+    """Where a run is written before it is complete."""
+    return out.with_name(out.name + ".partial")
+
+
+@contextlib.contextmanager
+def new_folder(out):
+    """A draft folder that becomes the folder `out` of choose_folder when all went well: `out` is
+    complete or not there."""
+    out = pathlib.Path(out)
+    draft = draft_of(out)
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        yield draft
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    publish(out)
+
+
+def publish(out):
+    """Makes the draft of `out` the folder `out`."""
+    if out.exists():
+        out.rmdir()
+    draft_of(out).rename(out)
+
+
+def choose_folder(config, out):
+    """The run folder: `out`, or runs/<name>, or runs/<name>-2 and so on when that exists.
+
+    Raises InputError when `out` exists and is not an empty folder: runs are never overwritten.
+    """
+    if out is not None:
+        out = pathlib.Path(out)
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            pathlib.Path(tempfile.mkdtemp(prefix=f"{out.name}.", dir=out.parent)).rmdir()
+        except OSError as error:
+            raise InputError(f"--out {out}: cannot be written ({error.strerror}); want a folder "
+                             "that can be made") from None
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise InputError(f"--out {out}: exists already; want a new or empty folder, runs are "
+                             "never overwritten")
+        return out
+    folder, number = pathlib.Path("runs") / config.name, 2
+    while folder.exists() or draft_of(folder).exists():
+        folder, number = pathlib.Path("runs") / f"{config.name}-{number}", number + 1
+    return folder

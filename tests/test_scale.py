@@ -1,0 +1,282 @@
+"""Runs in blocks: bits that do not depend on devices, files that survive a kill, broken paths."""
+
+import dataclasses
+import errno
+import functools
+import json
+import signal
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import SMALL, short_deal, small_assembly
+
+from clo_gen import mesh, outcomes
+from clo_gen.io import manifest
+from clo_gen.io.config import read_config
+from clo_gen.io.problems import InputError, Interrupted
+from clo_gen.jobs import guards, simulation
+from clo_gen.jobs.blocks import Blocks
+from clo_gen.jobs.run import main_job, prepare
+
+SETTINGS = [*SMALL, "block=2", short_deal(), 'scenarios=["baseline","adverse"]']
+NOT_COMPARED = {"timing.json", "report.html"}
+
+
+def contents(folder):
+    return {p.name: p.read_bytes() for p in folder.iterdir() if p.name not in NOT_COMPARED}
+
+
+def run(out, *overrides, **options):
+    config, folder, out = prepare(None, out, None, [*SETTINGS, *overrides])
+    return main_job(config, folder, out, **options)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole") / "run"
+    run(out)
+    return out
+
+
+@functools.cache
+def kept_on(count, mode="markov"):
+    """Kept (host) of paths 0 to 7 of the small deal, in blocks of 2, on `count` devices."""
+    a = small_assembly(f"mode={mode}")
+    devices = jax.make_mesh((count,), ("paths",), devices=jax.devices()[:count],
+                            axis_types=(jax.sharding.AxisType.Auto,))
+    sim = simulation.simulator(a, 2, devices)
+    parts = [jax.tree.map(np.asarray, sim.run(a.scenarios["adverse"],
+                                              np.arange(first, first + 2 * count)))
+             for first in range(0, 8, 2 * count)]
+    return jax.tree.map(lambda *x: np.concatenate(x), *parts)
+
+
+def test_paths_have_the_same_bits_on_two_devices_and_on_four():
+    jax.tree.map(np.testing.assert_array_equal, kept_on(2), kept_on(4))
+
+
+@pytest.mark.slow
+def test_expected_paths_have_the_same_bits_on_two_devices_and_on_four():
+    jax.tree.map(np.testing.assert_array_equal, kept_on(2, "expected"), kept_on(4, "expected"))
+
+
+@pytest.mark.slow
+def test_one_device_gives_the_same_pool_and_the_same_classes_to_rounding():
+    one, two = kept_on(1), kept_on(2)
+    for name in ("macro", "default", "prepayment", "booked_loss"):
+        np.testing.assert_array_equal(getattr(one.curves, name), getattr(two.curves, name))
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-6, atol=1e-12), one, two)
+
+
+def test_a_block_file_is_whole_or_not_there(tmp_path):
+    blocks = Blocks(tmp_path)
+    blocks.save("adverse", 3, {"x": np.arange(1000.0)})
+    np.testing.assert_array_equal(blocks.load("adverse", 3)["x"], np.arange(1000.0))
+    assert [p.name for p in (tmp_path / "adverse").iterdir()] == ["000003.npz"]
+    assert blocks.missing([("adverse", 3), ("adverse", 4)]) == [("adverse", 4)]
+    whole = blocks.path("adverse", 3).read_bytes()
+    for damaged in (whole[:100], whole[:-30], b"", whole[:500] + b"\xff" + whole[501:]):
+        blocks.path("adverse", 3).write_bytes(damaged)
+        assert blocks.load("adverse", 3) is None
+
+
+def test_resuming_after_a_full_disk_gives_the_same_bytes(uninterrupted, tmp_path, monkeypatch):
+    save, written = Blocks.save, []
+
+    def fills_up(self, scenario, number, arrays):
+        if len(written) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(self, scenario, number, arrays)
+        written.append((scenario, number))
+
+    out = tmp_path / "run"
+    monkeypatch.setattr(Blocks, "save", fills_up)
+    with pytest.raises(Interrupted, match="No space left.*clo-gen run --resume"):
+        run(out)
+    assert not out.exists()
+    monkeypatch.setattr(Blocks, "save", save)
+    with pytest.raises(InputError, match="interrupted run is there; go on with"):
+        prepare(None, out, None, SETTINGS)
+    half = out.with_name("run.partial") / "blocks" / "baseline" / "000001.npz"
+    half.write_bytes(half.read_bytes()[:-1])
+    with pytest.raises(InputError, match="paths: was 8, now 6"):
+        main_job(*prepare(None, None, out, ["paths=6"]))
+    config, folder, again = prepare(None, None, out)
+    redone = []
+    main_job(config, folder, again, on_block=lambda name, paths: redone.append((name, paths)))
+    assert sum(paths for _, paths in redone) == 2 * (1 + 8 - 3)  # the half one and the missing
+    assert contents(out) == contents(uninterrupted)
+    with pytest.raises(InputError, match="this run is complete"):
+        prepare(None, None, out)
+
+
+def test_ctrl_c_finishes_the_block_and_says_how_to_go_on(tmp_path):
+    pressed = []
+
+    def press_once(*_):
+        if not pressed:
+            pressed.append(True)
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="go on with clo-gen run --resume"):
+        run(tmp_path / "run", "paths=64", on_block=press_once)
+    blocks = Blocks(tmp_path / "run.partial" / "blocks")
+    done = [blocks.load("baseline", n) is not None for n in range(32)]
+    assert done == sorted(done, reverse=True) and 0 < sum(done) < 32
+    assert prepare(None, None, tmp_path / "run.partial")[2] == tmp_path / "run"
+
+
+def test_a_second_ctrl_c_stops_at_once():
+    with simulation.finishes_the_block() as stop:
+        assert not stop()
+        signal.raise_signal(signal.SIGINT)
+        assert stop()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_a_changed_config_or_file_is_refused_with_the_difference(uninterrupted, tmp_path):
+    started = json.loads((uninterrupted / "manifest.json").read_text())
+    config, folder = read_config(overrides=[*SETTINGS, "prepayment.cpr=0.1", "paths=9"])
+    a = small_assembly(*SETTINGS)
+    now = manifest.manifest(config, folder, (a.params, a.inputs, a.scenarios))
+    with pytest.raises(InputError) as refusal:
+        manifest.refuse_changes(started, now, tmp_path)
+    assert "prepayment.cpr: was 0.2, now 0.1" in str(refusal.value)
+    assert "paths: was 8, now 9" in str(refusal.value)
+    same = manifest.manifest(a.config, folder, (a.params, a.inputs, a.scenarios))
+    manifest.refuse_changes(started, same, tmp_path)
+    deal = next(name for name in same["files"] if name.endswith("us_bsl_short.toml"))
+    for changed, words in (
+            ({"files": same["files"] | {deal: "0" * 16}}, "content has changed"),
+            ({"versions": same["versions"] | {"jax": "9.9"}}, "version of jax: was '9.9'"),
+            ({"arrays": "0" * 16}, "give other arrays"),
+            ({"platform": "gpu"}, "platform: was gpu")):
+        with pytest.raises(InputError, match=words):
+            manifest.refuse_changes(same | changed, same, tmp_path)
+
+
+def made_up(count=6, t=3):
+    """Kept of `count` paths with numbers that tell them apart."""
+    def like(*shape, dtype=np.float64):
+        return np.arange(count * int(np.prod(shape)), dtype=dtype).reshape(count, *shape)
+
+    numbers = {f.name: like(2) for f in dataclasses.fields(outcomes.PathNumbers)}
+    curves = {f.name: like(t, dtype=np.float32) for f in dataclasses.fields(outcomes.PathCurves)}
+    curves |= {"ratio": 1.0 + like(t, 2, dtype=np.float32) / 10}
+    return outcomes.Kept(outcomes.PathNumbers(**numbers | {"loss": like()}),
+                         outcomes.PathCurves(**curves))
+
+
+def blocks_of(kept, size, paths, triggers):
+    def part(n):
+        return jax.tree.map(lambda x: x[n: n + size], kept)
+
+    return [outcomes.block_arrays(part(n), n, paths, triggers)
+            for n in range(0, len(kept.numbers.loss), size)]
+
+
+def test_gathered_blocks_are_the_paths(monkeypatch):
+    monkeypatch.setattr(outcomes, "CURVES", 4)
+    kept = made_up()
+    found = outcomes.gather(blocks_of(kept, 2, 5, [1.5, 2.0]))
+    assert found.path.tolist() == [0, 1, 2, 3, 4] and not found.broken  # the sixth is not asked for
+    np.testing.assert_array_equal(found.numbers.loss, kept.numbers.loss[:5])
+    np.testing.assert_array_equal(found.curves.default, kept.curves.default[:4])
+    np.testing.assert_allclose(found.means.default, kept.curves.default[:5].mean(0))
+    np.testing.assert_allclose(found.failing,
+                               (kept.curves.ratio[:5] < np.float32([1.5, 2.0])).mean(0))
+
+
+def test_a_path_that_is_not_finite_is_counted_and_left_out():
+    kept = made_up()
+    kept.curves.default[3, 1], kept.numbers.price[3, 0] = np.inf, np.nan
+    kept.numbers.irr[2] = np.nan  # no yield found: not a broken path
+    found = outcomes.gather(blocks_of(kept, 2, 6, [1.5, 2.0]))
+    assert {k: sorted(v) for k, v in found.broken.items()} == {3: ["default", "price"]}
+    assert found.path.tolist() == [0, 1, 2, 4, 5]
+    np.testing.assert_allclose(found.means.default,
+                               np.delete(kept.curves.default, 3, axis=0).mean(0))
+    assert np.isfinite(found.numbers.loss).all() and len(found.numbers.loss) == 5
+
+
+@pytest.mark.slow
+def test_check_names_the_operation_that_makes_a_nan():
+    a = small_assembly()
+    scenario = a.scenarios["baseline"]
+    assert guards.checked(a)(scenario, 1) is None
+    tape = a.inputs.tape.replace(recovery_rate=a.inputs.tape.recovery_rate.at[0].set(jnp.inf))
+    broken = dataclasses.replace(a, inputs=a.inputs.replace(tape=tape))
+    error = guards.checked(broken)(scenario, 1)  # 0 times infinity: a loan that does not default
+    assert "nan generated by primitive: mul" in error and "loans.py" in error
+
+
+def test_blocks_fit_the_memory():
+    config = read_config()[0]
+    assert simulation.choose_block(config, 200, 2, "cpu", 2e9) == 64
+    assert simulation.choose_block(config, 10_000, 2, "cpu", 2e9) == 20
+    assert simulation.choose_block(config, 10_000, 2, "gpu", 8e9) == 500  # half of the paths
+    for mode in simulation.PER_LOAN:
+        c = config.model_copy(update={"mode": mode})
+        small = simulation.choose_block(c, 2000, 2, "gpu", 1e8)
+        assert small >= 1 and small * 2 * simulation.bytes_of_path(mode, 2000) <= 1e8
+    with pytest.raises(InputError, match="--memory: 0.00 GB are too few for one path of 10,000"):
+        simulation.choose_block(config, 10_000, 2, "cpu", 1e6)
+    assert simulation.choose_block(config.model_copy(update={"block": 7}), 200, 8, "cpu", 1e9) == 7
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["markov", "expected"])
+def test_the_program_needs_no_more_memory_than_was_planned(mode):
+    """Temporaries of the compiled program against what choose_block counts on."""
+    a = small_assembly("tape.synthetic.obligors=400", f"mode={mode}")
+    sim = simulation.simulator(a, 16, mesh.path_mesh())
+    assert sim.temporaries <= 16 * simulation.bytes_of_path(mode, 400)
+
+
+def test_processes_share_the_blocks():
+    a = small_assembly(*SETTINGS)
+    every = simulation.wanted(a, 2)
+    shares = [simulation.wanted(a, 2, i, 3) for i in range(3)]
+    assert sorted(every) == sorted(b for share in shares for b in share)
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def command(*arguments, cwd):
+    return subprocess.Popen([sys.executable, "-m", "clo_gen", "run", *arguments], cwd=cwd,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def settings():
+    return [x for s in SETTINGS for x in ("--set", s)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_give_the_same_bytes(uninterrupted, tmp_path, processes):
+    started = [command("--out", "run", "--coordinator", f"127.0.0.1:{9700 + processes}",
+                       "--process-id", str(i), "--num-processes", str(processes), *settings(),
+                       cwd=tmp_path) for i in range(processes)]
+    said = [p.communicate(timeout=300) for p in started]
+    assert all(p.returncode == 0 for p in started), said
+    assert contents(tmp_path / "run") == contents(uninterrupted)
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_bytes(uninterrupted, tmp_path):
+    first = command("--out", "run", *settings(), cwd=tmp_path)
+    blocks = tmp_path / "run.partial" / "blocks"
+    while first.poll() is None and len(list(blocks.rglob("*.npz"))) < 2:
+        pass
+    first.kill()
+    first.communicate()
+    if (tmp_path / "run").exists():
+        pytest.skip("the run was over before it could be killed")
+    second = command("--resume", "run", cwd=tmp_path)
+    said = second.communicate()
+    assert second.returncode == 0, said
+    assert contents(tmp_path / "run") == contents(uninterrupted)
