@@ -94,7 +94,7 @@ def class_point(margins, problem, start, steps=20):
 
     def evaluate(noise):
         found = jax.tree.map(np.asarray, margins(problem, jnp.asarray(noise),
-                                                 jnp.full((), TEMPERATURE)))
+                                                 jnp.asarray(TEMPERATURE, float)))
         calls.append(len(noise))
         return found.margin, np.nan_to_num(found.slope)
 

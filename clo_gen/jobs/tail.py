@@ -20,11 +20,12 @@ from clo_gen.analysis.tilt_search import (
     unit,
 )
 from clo_gen.assemble import Assembly, assemble
+from clo_gen.io.folders import choose_folder, new_folder
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import Problems
-from clo_gen.jobs.run import choose_folder, new_folder
 from clo_gen.plots import tail as plot_tail
 
+BLOCK = 256  # paths a call
 FEW = 30  # effective paths in a tail below which its interval is not to be trusted
 NORMAL = float(norm.ppf(0.975))
 APART = 3.0  # standard errors of their difference from which plain and tilted disagree
@@ -100,7 +101,7 @@ def examine(a: Assembly, request: Request, *, on_stage=lambda text: None):
     problem = rs.Problem(a.params, a.inputs, a.scenarios[scenario], centre)
     case = problem, jnp.asarray(a.config.temperature, float)
     clock = _Clock(on_stage)
-    block = -(-min(a.config.block, request.pilot // 2) // jax.device_count()) * jax.device_count()
+    block = -(-min(BLOCK, request.pilot // 2) // jax.device_count()) * jax.device_count()
     clock.start("compiling")
     # Plain paths have a program of their own: they need not pay for what tilted ones count.
     own = tl.compile_paths(a.setup)
@@ -112,8 +113,7 @@ def examine(a: Assembly, request: Request, *, on_stage=lambda text: None):
     clock.start("compiling gradients")
     control = jnp.asarray(unit(np.asarray(programs.loss(problem, none.control)[1])))
     clock.start("plain paths")
-    plain = tl.run_paths(own, case, none.replace(control=control), key, request.paths,
-                         block)
+    plain = tl.run_paths(own, case, none.replace(control=control), key, request.paths, block)
     k = _class_of(a, request, plain)
     clock.start("compiling gradients")
     programs = dataclasses.replace(programs, margins=compile_margins(a.setup, k))
