@@ -75,6 +75,20 @@ def init(
     _guard(debug, commands.init, folder)
 
 
+@app.command()
+def compare(
+    runs: Annotated[list[pathlib.Path], typer.Argument(help="Folders written by clo-gen run.")],
+    out: Annotated[pathlib.Path | None, typer.Option(
+        help="Folder, instead of runs/compare; never overwritten.")] = None,
+    debug: Annotated[bool, typer.Option(help="Full traceback for bad input.")] = False,
+):
+    """Several runs in one table and one picture.
+
+    Example: clo-gen compare runs/quickstart runs/quickstart-2
+    """
+    _guard(debug, commands.compare, runs, out)
+
+
 deal_app = typer.Typer(no_args_is_help=True, help="Look at deal files.")
 app.add_typer(deal_app, name="deal")
 _DEBUG = Annotated[bool, typer.Option(help="Full traceback for bad input.")]

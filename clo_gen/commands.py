@@ -83,6 +83,18 @@ def init(folder):
     say(f"next: cd {folder} && clo-gen run config.toml --paths 200")
 
 
+def compare(folders, out):
+    from clo_gen.jobs.compare import compare_job
+    from clo_gen.terminal import compare as texts
+    from clo_gen.terminal import console
+
+    found, written = compare_job(folders, out)
+    for table in texts.tables(found):
+        console.show(table)
+    for line in texts.notes(found, written):
+        console.say(line)
+
+
 def show(file):
     from clo_gen.io.deal import read_deal
     from clo_gen.io.problems import InputError

@@ -61,7 +61,7 @@ if __name__ == "__main__":
                                                    "--out", out.name, *SETTINGS]
             process = command(folder, *where)
             try:
-                process.wait(draw.uniform(0.0, 1.2 * life))
+                process.wait(draw.uniform(0.0, 1.0 * life))
                 finished(process)
             except subprocess.TimeoutExpired:
                 process.kill()

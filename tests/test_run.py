@@ -116,10 +116,10 @@ def test_held_out_check_is_reported_with_its_baselines(finished):
 def test_runs_are_never_overwritten(finished, tmp_path, monkeypatch):
     config, _ = read_config()
     with pytest.raises(InputError, match="exists already"):
-        choose_folder(config, finished[2])
+        choose_folder(config.name, finished[2])
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "quickstart").mkdir(parents=True)
-    assert choose_folder(config, None).name == "quickstart-2"
+    assert choose_folder(config.name, None).name == "quickstart-2"
 
 
 def clo_gen(*arguments, cwd):
@@ -210,7 +210,7 @@ def test_a_history_that_does_not_suit_the_generator_is_a_clear_error(tmp_path):
 def test_an_out_that_cannot_be_made_is_refused_before_any_work(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
-        choose_folder(read_config()[0], tmp_path / "file" / "sub")
+        choose_folder("x", tmp_path / "file" / "sub")
 
 
 @pytest.mark.slow

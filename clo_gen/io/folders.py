@@ -36,7 +36,7 @@ def publish(out):
     draft_of(out).rename(out)
 
 
-def choose_folder(config, out):
+def choose_folder(name, out):
     """The run folder: `out`, or runs/<name>, or runs/<name>-2 and so on when that exists.
 
     Raises InputError when `out` exists and is not an empty folder: runs are never overwritten.
@@ -53,7 +53,7 @@ def choose_folder(config, out):
             raise InputError(f"--out {out}: exists already; want a new or empty folder, runs are "
                              "never overwritten")
         return out
-    folder, number = pathlib.Path("runs") / config.name, 2
+    folder, number = pathlib.Path("runs") / name, 2
     while folder.exists() or draft_of(folder).exists():
-        folder, number = pathlib.Path("runs") / f"{config.name}-{number}", number + 1
+        folder, number = pathlib.Path("runs") / f"{name}-{number}", number + 1
     return folder

@@ -156,7 +156,7 @@ def _classes(config, report, on_step):
 def backtest_job(config, out=None, *, on_step=lambda text: None):
     """Runs every part that the config names and writes its folder. Returns (BacktestReport,
     folder). Raises InputError with what is wrong, before anything is written."""
-    out = choose_folder(config, out)
+    out = choose_folder(config.name, out)
     report = BacktestReport({}, [], {}, [])
     if config.ratings is not None:
         _ratings(config, report, on_step)

@@ -69,7 +69,7 @@ def calibrate_job(config: CalibrationSettings, folder, out=None, *, on_stage=lam
 
     Raises InputError for bad input, before anything is written.
     """
-    out = choose_folder(config, out)
+    out = choose_folder(config.name, out)
     work = _corporate if config.corporate is not None else _auto
     report = work(config, pathlib.Path(folder), on_stage)
     on_stage("writing")

@@ -111,8 +111,7 @@ def correlation_job(config, folder, request: Request, out=None, *, on_stage=lamb
 
     A calibration searches on paths of its own; shares before and after are of other paths.
     """
-    named = config.model_copy(update={"name": f"{config.name}-correlation"})
-    out = choose_folder(named, out)
+    out = choose_folder(f"{config.name}-correlation", out)
     on_stage("reading and fitting")
     a = assemble(config, folder)
     judge(a, request)

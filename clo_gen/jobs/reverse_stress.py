@@ -92,7 +92,7 @@ def reverse_stress_job(config, folder, request: Request, out=None, *,
                        on_stage=lambda text: None):
     """(Report of a run config under a Request, folder written: `out`, or
     runs/<name>-reverse-stress). Raises InputError with every problem."""
-    out = choose_folder(config.model_copy(update={"name": f"{config.name}-reverse-stress"}), out)
+    out = choose_folder(f"{config.name}-reverse-stress", out)
     on_stage("reading and fitting")
     report = examine(assemble(config, folder), request, on_stage=on_stage)
     save(report, out)

@@ -55,7 +55,7 @@ def prepare(path, out, resume, overrides=(), hosts=None):
         if hosts.processes > 1 and out is None:
             raise InputError("--out: missing; want a folder that all processes share")
         config, folder = read_config(path, overrides)
-        out = choose_folder(config, out)
+        out = choose_folder(config.name, out)
         # The first of several processes may have started the run that the others join.
         if hosts.process == 0 and (draft_of(out) / manifest.NAME).exists():
             raise InputError(f"--out {out}: an interrupted run is there; go on with clo-gen run "
@@ -125,7 +125,7 @@ def main_job(config, folder, out=None, *, memory=MEMORY, check=False, hosts=None
     Interrupted, with what to do, on Ctrl-C or when the disk is full.
     """
     hosts = hosts or Hosts()
-    out = choose_folder(config, out)
+    out = choose_folder(config.name, out)
     start = time.perf_counter()
     on_stage("reading and fitting")
     a = assemble(config, folder)

@@ -79,7 +79,7 @@ def _check(factor, effects, revalued, o):
 
 
 def _chosen(config, suffix, out):
-    return choose_folder(config.model_copy(update={"name": f"{config.name}-{suffix}"}), out)
+    return choose_folder(f"{config.name}-{suffix}", out)
 
 
 def sensitivity_job(config, folder, scenario=None, settings=None, out=None, *,

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from clo_gen.io import checkpoint
 from clo_gen.io.config import Positive, set_value
+from clo_gen.io.folders import choose_folder
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import InputError
 from clo_gen.io.tables import config_path
@@ -96,7 +97,7 @@ def prepare(path, out, resume, overrides=(), run=None):
     """(Stage2Config, run folder) of a new or resumed run. Raises InputError."""
     if resume is None:
         config = read_stage2(path, overrides, run)
-        return config, train_job.choose_folder(config.name, out)
+        return config, choose_folder(config.name, out)
     if path is not None or out is not None or overrides or run is not None:
         raise InputError("--resume goes on with the run's own config; want no config, --out, "
                          "--from or --set beside it")

@@ -247,7 +247,7 @@ def _at_bounds(rows, equity, request):
 
 def structure_job(config, folder, request: Request, out=None, *, on_stage=lambda text: None):
     """(Report, folder written: `out`, or runs/<name>-structure). Raises InputError."""
-    out = choose_folder(config.model_copy(update={"name": f"{config.name}-structure"}), out)
+    out = choose_folder(f"{config.name}-structure", out)
     on_stage("reading and fitting")
     report = structure(assemble(config, folder), request, on_stage=on_stage)
     with new_folder(out) as draft:

@@ -13,6 +13,7 @@ import tomli_w
 
 from clo_gen.io import checkpoint
 from clo_gen.io.config import load_overridden
+from clo_gen.io.folders import choose_folder
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import InputError, Interrupted
 from clo_gen.io.toml import parse
@@ -33,23 +34,6 @@ class Trained:
     held_out: float
     seconds: float  # without compiling
     drift: str  # verdict on the new months of a warm start, else ""
-
-
-def choose_folder(name, out):
-    """`out`, or runs/<name>, runs/<name>-2 and so on: a new or an empty folder.
-
-    Raises InputError when `out` is not.
-    """
-    if out is None:
-        folder, number = pathlib.Path("runs") / name, 2
-        while folder.exists():
-            folder, number = pathlib.Path("runs") / f"{name}-{number}", number + 1
-    else:
-        folder = pathlib.Path(out)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InputError(f"--out {folder}: exists already; want a new or empty folder, or "
-                             f"--resume {folder} to go on with its training")
-    return folder
 
 
 def _about(config, level, data, task):

@@ -1,0 +1,74 @@
+"""`clo-gen compare`: several runs in one table and one picture."""
+
+import dataclasses
+import json
+import pathlib
+
+import pandas as pd
+
+from clo_gen.io.folders import choose_folder, new_folder
+from clo_gen.io.problems import InputError, Problems
+from clo_gen.plots.compare import write_figure
+
+POOL = {"expected_loss": "std_error", "var_99": "var_99_std_error", "cvar_99": "cvar_99_std_error"}
+CLASS = {"loss_probability": "loss_probability_std_error",
+         "expected_loss": "expected_loss_std_error", "irr": None, "price": None}
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What several runs say of the same things."""
+
+    runs: tuple  # names, in the order given
+    table: pd.DataFrame  # run, scenario, of ("pool" or a class), quantity, value, std_error
+    settings: pd.DataFrame  # one row a run: paths, seed, mode, tape, synthetic parts
+
+
+def read_summaries(folders):
+    """{name: summary} of run folders; names are the folders' own, or whole paths where two are the
+    same. Raises InputError that names every folder that is no run."""
+    problems, found = Problems("compare"), []
+    for folder in map(pathlib.Path, folders):
+        try:
+            summary = json.loads((folder / "summary.json").read_text())
+            found.append((folder, summary if "scenarios" in summary else None))
+        except (OSError, json.JSONDecodeError):
+            found.append((folder, None))
+        if found[-1][1] is None:
+            problems.say(f"{folder}: no run; want a folder written by clo-gen run")
+    problems.raise_if_any()
+    if len(found) < 2:
+        raise InputError("compare: want at least two run folders")
+    short = [folder.name for folder, _ in found]
+    names = short if len(set(short)) == len(short) else [str(folder) for folder, _ in found]
+    if len(set(names)) < len(names):
+        raise InputError("compare: the same folder twice")
+    return dict(zip(names, (summary for _, summary in found), strict=True))
+
+
+def comparison(summaries):
+    """Comparison of {name: summary}."""
+    rows, settings = [], []
+    for run, s in summaries.items():
+        settings.append({"run": run, "deal": s["deal"]["name"], "paths": s["paths"],
+                         "seed": s["seed"], "mode": s["mode"], "loans": s["pool"]["loans"],
+                         "synthetic": ", ".join(k for k, d in s["data"].items()
+                                                if d["kind"] == "synthetic") or "nothing"})
+        for scenario, numbers in s["scenarios"].items():
+            for of, part, wanted in (("pool", numbers["portfolio"], POOL), *(
+                    (name, t, CLASS) for name, t in numbers["tranches"].items())):
+                rows += [{"run": run, "scenario": scenario, "of": of, "quantity": quantity,
+                          "value": part[quantity], "std_error": part.get(error)}
+                         for quantity, error in wanted.items()]
+    return Comparison(tuple(summaries), pd.DataFrame(rows), pd.DataFrame(settings))
+
+
+def compare_job(folders, out=None):
+    """(Comparison, folder written) of run folders. Raises InputError for bad input."""
+    found = comparison(read_summaries(folders))
+    out = choose_folder("compare", out)
+    with new_folder(out) as draft:
+        found.table.to_csv(draft / "compare.csv", index=False)
+        found.settings.to_csv(draft / "runs.csv", index=False)
+        write_figure(draft / "compare.png", found)
+    return found, out

@@ -1,0 +1,63 @@
+"""Several runs in one table: the numbers of their summaries, and folders that are no runs."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from clo_gen.io.problems import InputError
+from clo_gen.jobs.compare import compare_job, read_summaries
+from clo_gen.terminal import compare as texts
+
+
+def summary(el, scenarios=("baseline",)):
+    portfolio = {"expected_loss": el, "std_error": 0.001, "var_99": 2 * el, "cvar_99": 3 * el,
+                 "var_99_std_error": 0.0, "cvar_99_std_error": 0.0}
+    note = {"loss_probability": 10 * el, "loss_probability_std_error": 0.01, "irr": None,
+            "expected_loss": el / 2, "expected_loss_std_error": 0.002, "price": 0.9}
+    return {"scenarios": {s: {"portfolio": portfolio, "tranches": {"A": note, "E": note}}
+                          for s in scenarios},
+            "deal": {"name": "d"}, "paths": 100, "seed": 1, "mode": "markov",
+            "pool": {"loans": 7}, "data": {"tape": {"kind": "synthetic"}, "deal": {"kind": "real"}}}
+
+
+def folder_of(path, content):
+    path.mkdir(parents=True)
+    (path / "summary.json").write_text(json.dumps(content))
+    return path
+
+
+def test_numbers_are_those_of_the_summaries(tmp_path):
+    one = folder_of(tmp_path / "one", summary(0.01))
+    two = folder_of(tmp_path / "two", summary(0.02, ("baseline", "adverse")))
+    found, out = compare_job([one, two], tmp_path / "out")
+    table = pd.read_csv(out / "compare.csv")
+    value = table.set_index(["run", "scenario", "of", "quantity"])["value"]
+    assert value["one", "baseline", "pool", "expected_loss"] == 0.01
+    assert value["two", "adverse", "E", "loss_probability"] == 0.2
+    assert pd.isna(value["one", "baseline", "E", "irr"])
+    assert (out / "compare.png").stat().st_size > 10_000
+    assert pd.read_csv(out / "runs.csv")["synthetic"].tolist() == ["tape", "tape"]
+    assert [t.title for t in texts.tables(found)] == ["baseline", "adverse"]
+    adverse = texts.tables(found)[1]
+    assert list(adverse.columns[1].cells)[0] == "-" and list(adverse.columns[2].cells)[0] == "2.00%"
+
+
+def test_folders_that_are_no_runs_are_all_named(tmp_path):
+    good = folder_of(tmp_path / "good", summary(0.01))
+    other = folder_of(tmp_path / "other", {"no": "scenarios"})
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError) as error:
+        read_summaries([good, other, tmp_path / "empty", tmp_path / "nowhere"])
+    assert all(name in str(error.value) for name in ("other", "empty", "nowhere"))
+    assert "good: no run" not in str(error.value)
+    with pytest.raises(InputError, match="at least two"):
+        read_summaries([good])
+    with pytest.raises(InputError, match="twice"):
+        read_summaries([good, good])
+
+
+def test_runs_of_the_same_name_are_told_apart(tmp_path):
+    one = folder_of(tmp_path / "a" / "run", summary(0.01))
+    two = folder_of(tmp_path / "b" / "run", summary(0.02))
+    assert list(read_summaries([one, two])) == [str(one), str(two)]
