@@ -1,6 +1,5 @@
 """Tilted paths: plain ones where nothing is tilted, unbiased where something is; the command."""
 
-import dataclasses
 import functools
 import json
 
@@ -213,6 +212,5 @@ def test_the_command_writes_its_folder(tmp_path):
     assert {p.name for p in out.iterdir()} == {"tail.json", "tail.csv", "tail.png"}
     summary = json.loads((out / "tail.json").read_text())
     assert summary["class"] == "C" and len(summary["numbers"]) == 5
-    assert dataclasses.asdict(Request())["paths"] == 8192
     wrong = CliRunner().invoke(app, [*arguments[:-4], "--class", "Z"])
     assert wrong.exit_code == 2
