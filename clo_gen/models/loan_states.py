@@ -118,8 +118,6 @@ def twisted(log_odds, on):
     Reference: Glasserman and Li (2005), Importance sampling for portfolio credit risk, Management
     Science 51: exponential twisting given the factors, here month by month.
     """
-    markov = MODES["markov"]
-
     def chance(space, tape, state, ladder_t, odds):
         """Probability of default [L] in the month; 0 for loans that live no more."""
         single, size = ladder_t.start.shape[0] == 1, space.size
@@ -144,7 +142,7 @@ def twisted(log_odds, on):
         fell = (after == space.default) & (before != space.default)
         return jnp.where(fell, theta, 0.0) - jnp.log1p(default * jnp.expm1(theta))
 
-    return markov._replace(advance=advance, log_prob=log_ratio)
+    return MODES["markov"]._replace(advance=advance, log_prob=log_ratio)
 
 
 def _expected_month(space, tape: Tape, weights, matrix, odds, month, key):
