@@ -179,7 +179,8 @@ def _simulate(a, blocks, hosts, on_stage, on_start, on_block):
                             on_block=lambda name, done: on_block(name, done * block))
     run_s = time.perf_counter() - started
     # Months up to each loan's maturity: those after it cost next to nothing.
-    loan_months = float(np.sum(a.tape.tape.maturity)) * block * len(todo)
+    months = np.minimum(np.asarray(a.inputs.tape.maturity), a.deal.months)
+    loan_months = float(months.sum()) * block * len(todo)
     return {"compile_s": sim.compile_s, "run_s": run_s, "paths": len(todo) * block,
             "loan_months_per_s": loan_months / run_s, "block": block, "devices": sim.devices,
             "temporaries_mb": sim.temporaries / 1e6, "platform": jax.devices()[0].platform}
