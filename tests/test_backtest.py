@@ -206,6 +206,7 @@ def history(years=14, seed=0, correlation=0.15):
 SETTINGS = backtest_config.CountBacktest(file="x", first=6, parameter_draws=8)
 
 
+@pytest.mark.slow
 def test_rolling_forecasts_know_earlier_periods_only():
     """Another last year leaves every forecast as it was, and every earlier judgement."""
     table = history()

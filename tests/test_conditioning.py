@@ -67,6 +67,7 @@ def test_sample_is_decode_of_normal_draws(key):
         np.testing.assert_allclose(paths[i], one.values, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_linear_model_is_conditioned_exactly(key):
     """Matheron's rule: each path is its prior draw plus the gain times what it missed."""
     mean, jacobian = linear_law()

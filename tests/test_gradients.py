@@ -59,6 +59,7 @@ def test_score_function_finds_the_exact_gradient():
     assert (exact.gradient > 0).all()
 
 
+@pytest.mark.slow
 def test_scored_draws_are_those_of_markov():
     a = small_assembly()
     both = [jax.jit(jax.vmap(functools.partial(pool_loss, a, setup, jnp.zeros(24))))(
@@ -78,6 +79,7 @@ def test_bias_of_relaxed_states_falls_with_temperature():
     assert bias[cold] < bias[warm]
 
 
+@pytest.mark.slow
 def test_relaxed_weights_keep_every_law(key):
     """Mass 1, absorbing states never left, cash conserved; straight through, states are hard."""
     a = small_assembly()

@@ -42,6 +42,7 @@ def test_cash_is_conserved_through_the_graph(mode, generator):
         assert jnp.isfinite(got.loss).all()
 
 
+@pytest.mark.slow
 def test_path_i_is_the_same_in_any_batch():
     whole = run(range(8))
     part = run([5, 2, 7, 0, 1, 3, 4, 6])

@@ -114,7 +114,15 @@ def test_resuming_after_a_full_disk_gives_the_same_bytes(uninterrupted, tmp_path
         prepare(None, None, out)
 
 
-def test_ctrl_c_finishes_the_block_and_says_how_to_go_on(tmp_path):
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C as in a terminal, wherever the suite runs."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_finishes_the_block_and_says_how_to_go_on(tmp_path, ctrl_c):
     pressed = []
 
     def press_once(*_):
@@ -130,13 +138,20 @@ def test_ctrl_c_finishes_the_block_and_says_how_to_go_on(tmp_path):
     assert prepare(None, None, tmp_path / "run.partial")[2] == tmp_path / "run"
 
 
-def test_a_second_ctrl_c_stops_at_once():
+def test_a_second_ctrl_c_stops_at_once(ctrl_c):
     with simulation.finishes_the_block() as stop:
         assert not stop()
         signal.raise_signal(signal.SIGINT)
         assert stop()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+
+
+def test_a_run_that_is_to_ignore_ctrl_c_does(ctrl_c):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with simulation.finishes_the_block() as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert not stop()
 
 
 def test_a_changed_config_or_file_is_refused_with_the_difference(uninterrupted, tmp_path):

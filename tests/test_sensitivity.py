@@ -271,6 +271,7 @@ def test_shapley_of_a_product():
     assert got.evaluations == 16 and got.worst < 1e-12
 
 
+@pytest.mark.slow
 def test_mixed_ends_are_the_assemblies(a, deal, tmp_path):
     later = tmp_path / "later.toml"
     later.write_text(DEAL.replace("closing = 2025-10-15", "closing = 2025-07-15")

@@ -165,7 +165,9 @@ def test_every_shipped_deal_says_what_it_shows():
     assert set(SHOWS) == set(DEALS)
 
 
-@pytest.mark.parametrize("name,feature", [(n, f) for n in SHOWS for f in SHOWS[n]])
+@pytest.mark.parametrize("name,feature", [
+    pytest.param(n, f, marks=pytest.mark.slow if n == "european" else ())
+    for n in SHOWS for f in SHOWS[n]])
 def test_deal_does_what_it_shows(name, feature):
     loaded, cash, _ = paid(name)
     assert any(FEATURES[feature](c, loaded) for c in cash.values())

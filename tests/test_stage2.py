@@ -147,6 +147,7 @@ def test_default_probabilities_rise_and_are_a_matrix_product_without_factors():
     np.testing.assert_allclose(p[0, -1], product[: len(RATING.live), RATING.default], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_gradient_of_the_rates_part_meets_finite_differences():
     w, path = small_world()
     firms = np.array([20.0, 60, 150, 300, 250, 200, 30])

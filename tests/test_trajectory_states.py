@@ -69,6 +69,7 @@ def test_zero_weights_live_as_markov(key):
         assert abs(got.mean() - want) < 3.5 * got.std() / 16.0, name
 
 
+@pytest.mark.slow
 def test_any_weights_keep_the_laws(key):
     """Absorbing states are never left and pay nothing, cash in = cash out; weights matter."""
     a = small_assembly()

@@ -115,6 +115,7 @@ def test_bad_collections_are_explained(tmp_path, change, message):
         distribute(US_BSL, written(tmp_path, change(frame)))
 
 
+@pytest.mark.slow
 def test_command_line_writes_what_it_prints(tmp_path):
     runner, out = CliRunner(), tmp_path / "o.json"
     done = runner.invoke(app, ["waterfall", str(GOLDEN / "H7_call.json"), "--out", str(out)])

@@ -159,8 +159,9 @@ def gather(a: Assembly, block, blocks):
 @contextlib.contextmanager
 def finishes_the_block():
     """Function that is true once Ctrl-C was pressed; a second Ctrl-C interrupts at once."""
-    pressed = []
-    if threading.current_thread() is not threading.main_thread():
+    pressed, before = [], signal.getsignal(signal.SIGINT)
+    elsewhere = threading.current_thread() is not threading.main_thread()
+    if elsewhere or before in (signal.SIG_IGN, None):  # as under nohup
         yield lambda: False
         return
 
@@ -168,7 +169,7 @@ def finishes_the_block():
         pressed.append(number)
         signal.signal(signal.SIGINT, before)
 
-    before = signal.signal(signal.SIGINT, note)
+    signal.signal(signal.SIGINT, note)
     try:
         yield lambda: bool(pressed)
     finally:
