@@ -450,6 +450,32 @@ def structure(
            out)
 
 
+@app.command()
+def bench(
+    cases: Annotated[str | None, typer.Option(
+        help="Names, such as run-1k,waterfall; without it all (some 20 minutes on 2 cores).")
+    ] = None,
+    scale: Annotated[float, typer.Option(
+        help="Multiplies paths, deals and epochs.")] = 1.0,
+    out: Annotated[pathlib.Path | None, typer.Option(
+        help="New folder for bench.jsonl and the pictures.")] = None,
+    growth: Annotated[bool, typer.Option(
+        "--growth", help="What 10 times the paths or the loans cost; with --cases, after them.")
+    ] = False,
+    list_: Annotated[bool, typer.Option("--list", help="Only print the cases.")] = False,
+    debug: _DEBUG = False,
+):
+    """Measure speed and memory on this machine, every case in a process of its own.
+
+    Examples: clo-gen bench --out bench; clo-gen bench --cases run-1k,hypo-formula-10k;
+    clo-gen bench --growth
+    """
+    if list_:
+        _guard(debug, commands.list_cases)
+    else:
+        _guard(debug, commands.bench, cases, scale, out, growth)
+
+
 def _overrides(tape, deal):
     out = [f"tape={{file={str(tape.resolve())!r}}}"] if tape is not None else []
     return out + ([f"deal={str(deal.resolve())!r}"] if deal is not None else [])

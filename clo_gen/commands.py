@@ -430,3 +430,32 @@ def structure(config_path, overrides, options, out):
     console.show(job.table(report))
     for line in (*report.notes, f"written to {written} (classes.csv, structure.png)"):
         console.say(line)
+
+
+def bench(cases, scale, out, growth):
+    """Exit code 1 when a case failed."""
+    import sys
+
+    from clo_gen.bench import suite
+    from clo_gen.terminal import bench as terminal_bench
+    from clo_gen.terminal import console
+
+    rows = suite.bench_job(
+        cases, scale, out, growth=growth,
+        on_case=lambda number, total, name: print(f"{number}/{total} {name}", file=sys.stderr,
+                                                  flush=True))
+    console.show(terminal_bench.table(rows))
+    if grown := suite.grown(rows):
+        console.show(terminal_bench.growth_table(grown))
+    for line in terminal_bench.notes(rows, out):
+        console.say(line)
+    if any("error" in row for row in rows):
+        raise SystemExit(1)
+
+
+def list_cases():
+    from clo_gen.bench.cases import CASES
+    from clo_gen.terminal.console import say
+
+    for name, case in CASES.items():
+        say(f"{name:<20} {case.about}")

@@ -19,6 +19,7 @@ TIERS = (  # from the ground up
     ("levels", "plots"),
     ("terminal",),
     ("jobs",),
+    ("bench",),
     ("commands",), ("cli",), ("__main__",), ("__init__",),
 )
 LAYER = {part: number for number, tier in enumerate(TIERS) for part in tier}

@@ -1,0 +1,1 @@
+"""Benchmark cases and how they are measured; a case has a process of its own (suite.py)."""
