@@ -5,7 +5,6 @@ A case that fails is a row with its error; the others go on.
 
 import json
 import math
-import pathlib
 import subprocess
 import sys
 
@@ -47,7 +46,7 @@ def bench_job(cases=None, scale=1.0, out=None, *, growth=False,
         chosen(None, scale)  # judges the scale
         names = [n for n in names if n not in GROWTH] + list(GROWTH)
     if out is not None:
-        out = choose_folder(None, pathlib.Path(out))
+        out = choose_folder("bench", out)
         out.mkdir(parents=True, exist_ok=True)
     rows = []
     try:

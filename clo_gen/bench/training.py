@@ -11,7 +11,7 @@ from clo_gen.levels import LEVELS, MacroLevel, TrajectoryLevel, TransitionLevel
 from clo_gen.train import loop
 
 SETTINGS = {"macro": MacroLevel, "transition": TransitionLevel, "trajectory": TrajectoryLevel}
-# What is counted (a month of transitions is one of all cohorts), and how many of it the training examples hold.
+# What is counted (a month of transitions is one of all cohorts), and how many the examples hold.
 ITEMS = {"macro": ("windows", lambda train: len(train["window"])),
          "transition": ("months", lambda train: len(train["window"])),
          "trajectory": ("loan-months", lambda train: int(train.counted.sum()))}
