@@ -22,13 +22,15 @@ FIELDS = {"case", "sizes", "unit", "work", "compile_s", "median_s", "spread_s", 
 
 def judge(row, name):
     assert row.keys() >= FIELDS and row["case"] == name
-    assert row["work"] > 0 and row["median_s"] > 0 and row["peak_mb"] > 50
+    assert row["work"] > 0 and row["median_s"] > 0
+    assert row["peak_mb"] is None if row["unit"] == "starts" else row["peak_mb"] > 50
     assert row["per_s"] == pytest.approx(row["work"] / row["median_s"], rel=1e-2)
     assert re.fullmatch(r"[0-9a-f]{7,}(-dirty)?|unknown", row["commit"])
     assert row["machine"].endswith("cores") and json.loads(json.dumps(row)) == row
 
 
-@pytest.mark.parametrize("name", ["random-numbers", "hypo-formula-1k"])
+@pytest.mark.parametrize("name", ["random-numbers", "help",
+                                  pytest.param("hypo-formula-1k", marks=pytest.mark.slow)])
 def test_a_row_has_every_field(name, tmp_path):
     judge(measure.row(name, CASES[name].build(0.01, tmp_path)), name)
 

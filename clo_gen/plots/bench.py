@@ -7,15 +7,20 @@ from clo_gen.plots.run import COLORS
 
 
 def bars(ax, names, values, texts, color):
-    """A bar on a log axis for each of the `names`, first on top, with its text beside it."""
+    """A bar for each of the `names`, first on top, with its text beside it."""
     at = np.arange(len(names))[::-1]
     ax.barh(at, values, color=color, height=0.7)
-    ax.set_xscale("log")
     ax.set_yticks(at, names, fontsize=7)
     for y, value, text in zip(at, values, texts, strict=True):
         ax.text(value, y, f" {text}", va="center", fontsize=6.5)
-    ax.margins(x=0.25)
+    ax.set_ylim(-0.6, len(names) - 0.4)
     return ax
+
+
+def _rate(row):
+    x = row["per_s"]
+    number = (f"{x / 1e6:,.3g} million" if x >= 1e6 else f"{x:,.0f}" if x >= 1e3 else f"{x:.3g}")
+    return f"{number} {row['unit']}/s"
 
 
 def write_figure(path, rows):
@@ -24,14 +29,14 @@ def write_figure(path, rows):
     left, right = figure.subplots(1, 2)
     names = [row["case"] for row in rows]
     bars(left, names, [row["per_s"] for row in rows],
-         [f"{row['per_s']:,.4g} {row['unit']}/s" if row["per_s"] < 1e4
-          else f"{row['per_s'] / 1e6:,.3g} million {row['unit']}/s" for row in rows],
-         COLORS["baseline"])
-    left.set(title="rate (units differ)", xlabel="a second (log)")
+         [_rate(row) for row in rows], COLORS["baseline"])
+    left.set(title="rate (units differ)", xlabel="a second (log)", xscale="log",
+             xlim=(0.1, 1e4 * max(row["per_s"] for row in rows)))  # room for the texts
     held = [row for row in rows if row["peak_mb"]]
     bars(right, [row["case"] for row in held], [row["peak_mb"] for row in held],
          [f"{row['peak_mb']:,}" for row in held], "0.7")
-    right.set(title="most memory of the process, compiling included", xlabel="MB (log)")
+    right.set(title="most memory of the process, compiling included", xlabel="MB")
+    right.margins(x=0.12)
     figure.suptitle(f"{rows[-1]['machine']}, jax {rows[-1]['jax']}, commit {rows[-1]['commit']}",
                     fontsize=10)
     figure.savefig(path, dpi=110)
