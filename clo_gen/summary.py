@@ -16,6 +16,34 @@ from clo_gen.risk.losses import note_losses, tail, yearly_rate
 from clo_gen.risk.rating import implied_rating, rating_name
 
 LEVELS = (0.90, 0.95, 0.99, 0.999)
+DEFINITIONS = {
+    "expected_loss": "portfolio: lifetime loss of the initial pool (not of what is "
+                     "reinvested) over its par, loans already in default "
+                     "at the cut-off included; class: principal unpaid "
+                     "at maturity over original balance (subordinated notes: balance not "
+                     "covered by all distributions)",
+    "loss_probability": "principal or interest unpaid at maturity above 1e-9",
+    "expected_unpaid_interest": "interest deferred or missed at maturity, compounded at "
+                                "the note rate until then, over original balance",
+    "wal_years": "mean over paths that repay principal, of the principal repaid; "
+                 "never_repaid is the share of the other paths",
+    "closing_oc_ratio": "pool par, defaulted loans at par and no haircut, over the debt of "
+                        "the class and its seniors; credit_enhancement: par junior to it",
+    "detachment": "share of initial par lost at which the class is wiped out; it is hit at "
+                  "its credit_enhancement",
+    "implied_rating": "best rating whose S&P 1981-2016 default rate over the class's WAL "
+                      "is at least the upper 95 % limit of its loss probability",
+    "default_rate_by_year": "new defaults over mean opening par of the year",
+    "irr": "mean over paths of the effective yearly yield bought at par (equity at its "
+           "price); -1 when nothing comes back; irr_not_converged: share of paths left out",
+    "price": "mean present value at the realised index plus the class's own spread, "
+             "equity at the hurdle rate",
+    "std_error": "Monte Carlo standard error of the expected loss",
+    "broken_paths": "numbers of the paths with a value that is not finite, and where; they "
+                    "are in no other figure. Path i has the key fold_in(key(seed), i)",
+    "bands": f"quantiles over paths of months and dates: the first {CURVES:,} paths; means "
+             "and failure probabilities: all",
+}
 
 
 def _number(x):
@@ -123,34 +151,7 @@ def summarise(a: Assembly, results):
         "cash_conservation_error": error,
         "data": a.provenance,
         "versions": _versions(),
-        "definitions": {
-            "expected_loss": "portfolio: lifetime loss of the initial pool (not of what is "
-                             "reinvested) over its par, loans already in default "
-                             "at the cut-off included; class: principal unpaid "
-                             "at maturity over original balance (subordinated notes: balance not "
-                             "covered by all distributions)",
-            "loss_probability": "principal or interest unpaid at maturity above 1e-9",
-            "expected_unpaid_interest": "interest deferred or missed at maturity, compounded at "
-                                        "the note rate until then, over original balance",
-            "wal_years": "mean over paths that repay principal, of the principal repaid; "
-                         "never_repaid is the share of the other paths",
-            "closing_oc_ratio": "pool par, defaulted loans at par and no haircut, over the debt of "
-                                "the class and its seniors; credit_enhancement: par junior to it",
-            "detachment": "share of initial par lost at which the class is wiped out; it is hit at "
-                          "its credit_enhancement",
-            "implied_rating": "best rating whose S&P 1981-2016 default rate over the class's WAL "
-                              "is at least the upper 95 % limit of its loss probability",
-            "default_rate_by_year": "new defaults over mean opening par of the year",
-            "irr": "mean over paths of the effective yearly yield bought at par (equity at its "
-                   "price); -1 when nothing comes back; irr_not_converged: share of paths left out",
-            "price": "mean present value at the realised index plus the class's own spread, "
-                     "equity at the hurdle rate",
-            "std_error": "Monte Carlo standard error of the expected loss",
-            "broken_paths": "numbers of the paths with a value that is not finite, and where; they "
-                            "are in no other figure. Path i has the key fold_in(key(seed), i)",
-            "bands": f"quantiles over paths of months and dates: the first {CURVES:,} paths; means "
-                     "and failure probabilities: all",
-        },
+        "definitions": DEFINITIONS,
     }
 
 

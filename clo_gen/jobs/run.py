@@ -85,9 +85,12 @@ def _start(a: Assembly, folder, out, hosts):
     mine = manifest.manifest(a.config, folder, (a.params, a.inputs, a.scenarios))
     if hosts.process == 0 and manifest.read(draft) is None:
         shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
-        (draft / "config.toml").write_text(tomli_w.dumps(manifest.resolved(a.config, folder)))
-        manifest.write(draft, mine)
+        try:
+            draft.mkdir(parents=True)
+            (draft / "config.toml").write_text(tomli_w.dumps(manifest.resolved(a.config, folder)))
+            manifest.write(draft, mine)
+        except OSError as error:
+            raise InputError(f"--out {out}: cannot be written ({error.strerror})") from None
     hosts.wait("the run folder is there")
     theirs = manifest.read(draft)
     if theirs is None:
