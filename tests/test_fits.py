@@ -213,6 +213,7 @@ def test_asset_correlation_recovers_a_simulated_fifteen_percent():
     assert errors.mean() == pytest.approx(spread, rel=0.35)
 
 
+@pytest.mark.slow
 def test_independent_defaults_have_no_correlation():
     obligors = np.full((12, 2), 500.0)
     defaults = np.random.default_rng(1).binomial(500, [0.02, 0.05], (12, 2))

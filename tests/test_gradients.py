@@ -48,6 +48,7 @@ def cold(setup):
     return gradients.relaxed(setup, 0.1)
 
 
+@pytest.mark.slow
 def test_score_function_finds_the_exact_gradient():
     """The pool's loss is linear in its states, so `expected` gives its gradient exactly."""
     exact, found = gradient_of(gradients.expected, 1), gradient_of(gradients.scored, 2048)

@@ -184,6 +184,7 @@ def test_limits_out_of_reach():
     assert all(jnp.isfinite(x).all() for x in jax.tree.leaves((result.share, result.price)))
 
 
+@pytest.mark.slow
 def test_closest_portfolio_complies_with_least_turnover():
     """Three that breach, and a compliant one, which stays as it is."""
     deals = [*(breaching(seed) for seed in range(1, DEALS)), deal(0)]

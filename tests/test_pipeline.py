@@ -91,6 +91,7 @@ def test_reading_rates_at_the_cutoff_and_a_forward_curve():
     assert pipeline.index_now(a.inputs.history, a.inputs.curves, a.setup.index_columns)[0] == 0.03
 
 
+@pytest.mark.slow
 def test_one_compile_serves_every_scenario_and_batch():
     a = small_assembly()
     traces = []

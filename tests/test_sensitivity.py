@@ -470,6 +470,7 @@ def test_two_configs_end_to_end(deal, tmp_path):
     assert max(abs(float(r["residual"])) for r in rows) < 1e-12
 
 
+@pytest.mark.slow
 def test_a_fee_bump_is_yearly_however_the_fee_is_due():
     """The trustee of the static deal is paid per month, the servicer per year: the same bump."""
     a = small_assembly(f"deal='{config_path('deals/static_amortising.toml')}'")

@@ -166,14 +166,15 @@ def test_every_shipped_deal_says_what_it_shows():
 
 
 @pytest.mark.parametrize("name,feature", [
-    pytest.param(n, f, marks=pytest.mark.slow if n == "european" else ())
+    pytest.param(n, f, marks=() if n in ("us_bsl", "static_amortising") else pytest.mark.slow)
     for n in SHOWS for f in SHOWS[n]])
 def test_deal_does_what_it_shows(name, feature):
     loaded, cash, _ = paid(name)
     assert any(FEATURES[feature](c, loaded) for c in cash.values())
 
 
-@pytest.mark.parametrize("name", ["middle_market", "static_amortising"])
+@pytest.mark.parametrize("name", [
+    pytest.param("middle_market", marks=pytest.mark.slow), "static_amortising"])
 def test_deal_without_incentive_fee_pays_none(name):
     assert not any(c.incentive.any() for c in paid(name)[1].values())
 

@@ -69,6 +69,7 @@ def flat_macro(model, months):
     return jnp.broadcast_to(jnp.asarray(model.macro_mean), (months, len(model.series)))
 
 
+@pytest.mark.slow
 def test_untrained_model_is_the_cohort_matrix(data):
     history = first_rows(data.history, 40)
     untrained = data.model.replace(params=untrained_params(data))

@@ -69,6 +69,7 @@ def test_table_adds_up_to_the_collections(h7):
     np.testing.assert_allclose(paid, came + sold, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_deal_with_a_csv_of_collections(tmp_path):
     deal = read_deal(US_BSL)
     done = distribute(US_BSL, written(tmp_path, rows_of(deal, 8)))
