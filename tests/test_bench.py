@@ -106,7 +106,8 @@ def test_the_command_measures_and_says_what_failed(tmp_path):
     done = bench("--cases", "help,run-1k", "--scale", "0.01", "--out", "out")
     assert done.returncode == 0, done.stderr
     assert "1/2 help" in done.stderr and "run-1k" in done.stdout
-    rows = [json.loads(line) for line in (tmp_path / "out" / "bench.jsonl").open()]
+    lines = (tmp_path / "out" / "bench.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
     judge(rows[1], "run-1k")
     assert rows[1]["sizes"]["months"] == 60 and rows[1]["sizes"]["dates"] == 20
     assert bench("--cases", "warp").returncode == 2
