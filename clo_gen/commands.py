@@ -57,7 +57,7 @@ def _join(coordinator, process, processes):
             jax.distributed.initialize()
         else:
             jax.distributed.initialize(coordinator, num_processes=processes, process_id=process)
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, IndexError) as error:
         raise InputError(f"--coordinator {coordinator}: {str(error).splitlines()[0]}") from None
 
 

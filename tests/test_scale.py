@@ -17,6 +17,7 @@ from conftest import SMALL, short_deal, small_assembly
 from clo_gen import mesh, outcomes
 from clo_gen.io import manifest
 from clo_gen.io.config import read_config
+from clo_gen.io.folders import choose_folder
 from clo_gen.io.problems import InputError, Interrupted
 from clo_gen.jobs import guards, simulation
 from clo_gen.jobs.blocks import Blocks
@@ -82,6 +83,25 @@ def test_a_block_file_is_whole_or_not_there(tmp_path):
     for damaged in (whole[:100], whole[:-30], b"", whole[:500] + b"\xff" + whole[501:]):
         blocks.path("adverse", 3).write_bytes(damaged)
         assert blocks.load("adverse", 3) is None
+    for place in range(len(whole) - 300, len(whole)):  # the directory of the zip file
+        blocks.path("adverse", 3).write_bytes(
+            whole[:place] + bytes([whole[place] ^ 0x41]) + whole[place + 1:])
+        found = blocks.load("adverse", 3)
+        assert found is None or np.array_equal(found["x"], np.arange(1000.0)) and len(found) == 1
+
+
+def test_a_draft_in_the_way_is_never_deleted(tmp_path):
+    (tmp_path / "data.partial").mkdir()
+    (tmp_path / "data.partial" / "mine.csv").write_text("precious")
+    with pytest.raises(InputError, match="data.partial is in the way"):
+        prepare(None, tmp_path / "data", None, SETTINGS)
+    (tmp_path / "run.partial").mkdir()
+    (tmp_path / "run.partial" / "manifest.json").write_text("{}")
+    with pytest.raises(InputError, match="an interrupted run is there"):
+        choose_folder("tail", tmp_path / "run")
+    (tmp_path / "new.partial").mkdir()
+    (tmp_path / "new.partial" / "config.toml").write_text("")  # killed before it had begun
+    assert choose_folder("x", tmp_path / "new") == tmp_path / "new"
 
 
 def test_resuming_after_a_full_disk_gives_the_same_bytes(uninterrupted, tmp_path, monkeypatch):

@@ -36,13 +36,27 @@ def publish(out):
     draft_of(out).rename(out)
 
 
-def choose_folder(name, out):
+OURS = {"config.toml", "manifest.json.half"}  # a run that was killed before it had begun
+
+
+def choose_folder(name, out, *, joins=False):
     """The run folder: `out`, or runs/<name>, or runs/<name>-2 and so on when that exists.
 
-    Raises InputError when `out` exists and is not an empty folder: runs are never overwritten.
+    Raises InputError when `out` exists and is not an empty folder, or when its draft holds
+    something (unless the caller `joins` a run under way): nothing is ever overwritten.
     """
     if out is not None:
         out = pathlib.Path(out)
+        if not out.name:
+            raise InputError(f"--out {out}: want the name of a new folder")
+        draft = draft_of(out)
+        held = {p.name for p in draft.iterdir()} if draft.is_dir() else set()
+        if "manifest.json" in held and not joins:
+            raise InputError(f"--out {out}: an interrupted run is there; go on with clo-gen run "
+                             f"--resume {out}, or remove {draft}")
+        if held - OURS and not joins:
+            raise InputError(f"--out {out}: {draft} is in the way, and is not empty; want it "
+                             "removed, or another name")
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
             pathlib.Path(tempfile.mkdtemp(prefix=f"{out.name}.", dir=out.parent)).rmdir()

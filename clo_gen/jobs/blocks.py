@@ -3,8 +3,6 @@
 import contextlib
 import os
 import pathlib
-import zipfile
-import zlib
 
 import numpy as np
 
@@ -26,7 +24,7 @@ class Blocks:
         draft = path.with_name(f"{path.name}.{os.getpid()}")
         try:
             with open(draft, "wb") as file:
-                np.savez(file, **arrays)
+                np.savez(file, names=np.array(sorted(arrays)), **arrays)
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(path)
@@ -40,9 +38,11 @@ class Blocks:
         read)."""
         try:
             with open(self.path(scenario, number), "rb") as file, np.load(file) as arrays:
-                return {name: arrays[name] for name in arrays.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+                found = {name: arrays[name] for name in arrays.files}
+        except Exception:  # a damaged zip file raises nearly anything
             return None
+        names = found.pop("names", np.array([])).tolist()
+        return found if names == sorted(found) else None
 
     def missing(self, wanted):
         """Those of `wanted` [(scenario, number)] that have to be computed (again)."""

@@ -31,8 +31,9 @@ def read_summaries(folders):
     for folder in map(pathlib.Path, folders):
         try:
             summary = json.loads((folder / "summary.json").read_text())
-            found.append((folder, summary if "scenarios" in summary else None))
-        except (OSError, json.JSONDecodeError):
+            whole = isinstance(summary, dict) and {"scenarios", "deal", "pool"} <= summary.keys()
+            found.append((folder, summary if whole else None))
+        except (OSError, ValueError):
             found.append((folder, None))
         if found[-1][1] is None:
             problems.say(f"{folder}: no run; want a folder written by clo-gen run")

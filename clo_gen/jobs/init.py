@@ -41,7 +41,7 @@ def init_job(folder):
     """
     folder = pathlib.Path(folder)
     name = folder.resolve().name
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+    if not folder.name or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise InputError(f"{folder}: want a name of letters, digits, dots, dashes and underscores "
                          "that starts with a letter or digit")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

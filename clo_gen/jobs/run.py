@@ -55,15 +55,11 @@ def prepare(path, out, resume, overrides=(), hosts=None):
         if hosts.processes > 1 and out is None:
             raise InputError("--out: missing; want a folder that all processes share")
         config, folder = read_config(path, overrides)
-        out = choose_folder(config.name, out)
         # The first of several processes may have started the run that the others join.
-        if hosts.process == 0 and (draft_of(out) / manifest.NAME).exists():
-            raise InputError(f"--out {out}: an interrupted run is there; go on with clo-gen run "
-                             f"--resume {out}, or remove {draft_of(out)}")
-        return config, folder, out
+        return config, folder, choose_folder(config.name, out, joins=hosts.process > 0)
     if out is not None:
         raise InputError("--resume goes on in the run's own folder; want no --out beside it")
-    out = pathlib.Path(resume)
+    out = pathlib.Path(resume).resolve()
     out = out.with_name(out.name.removesuffix(".partial"))
     started = manifest.read(draft_of(out))
     if (out / "summary.json").exists():  # killed while it tidied up, perhaps
@@ -80,15 +76,19 @@ def prepare(path, out, resume, overrides=(), hosts=None):
 
 
 def _start(a: Assembly, folder, out, hosts):
-    """Draft folder of the run with its manifest; refuses one that was started with other input."""
+    """(Assembly with the run's block, its draft folder with a manifest); refuses a run that was
+    started with other input."""
     draft = draft_of(out)
-    mine = manifest.manifest(a.config, folder, (a.params, a.inputs, a.scenarios))
+
+    def this():
+        return manifest.manifest(a.config, folder, (a.params, a.inputs, a.scenarios))
+
     if hosts.process == 0 and manifest.read(draft) is None:
         shutil.rmtree(draft, ignore_errors=True)
         try:
             draft.mkdir(parents=True)
             (draft / "config.toml").write_text(tomli_w.dumps(manifest.resolved(a.config, folder)))
-            manifest.write(draft, mine)
+            manifest.write(draft, this())
         except OSError as error:
             raise InputError(f"--out {out}: cannot be written ({error.strerror})") from None
     hosts.wait("the run folder is there")
@@ -96,8 +96,15 @@ def _start(a: Assembly, folder, out, hosts):
     if theirs is None:
         raise InputError(f"--out {out}: not seen by process {hosts.process}; want a folder that "
                          "all processes share")
-    manifest.refuse_changes(theirs, mine, draft)
-    return draft
+    if hosts.process > 0:  # nodes may differ in devices and memory: the first one decides
+        a = with_block(a, theirs["config"]["block"])
+    manifest.refuse_changes(theirs, this(), draft)
+    return a, draft
+
+
+def with_block(a: Assembly, block):
+    """The assembly with blocks of `block` paths."""
+    return dataclasses.replace(a, config=a.config.model_copy(update={"block": block}))
 
 
 def write_files(a: Assembly, results, summary, evaluation, timing, draft):
@@ -128,25 +135,26 @@ def main_job(config, folder, out=None, *, memory=MEMORY, check=False, hosts=None
     Interrupted, with what to do, on Ctrl-C or when the disk is full.
     """
     hosts = hosts or Hosts()
-    out = choose_folder(config.name, out)
+    out = choose_folder(config.name, out, joins=True)
     start = time.perf_counter()
     on_stage("reading and fitting")
     a = assemble(config, folder)
     block = simulation.choose_block(config, len(a.tape.frame), jax.local_device_count(),
                                     jax.devices()[0].platform, memory)
-    a = dataclasses.replace(a, config=config.model_copy(update={"block": block}))
+    a = with_block(a, block)
     evaluation = {"transitions": held_out_transitions(config.transitions, a.counts, a.macro,
                                                       config.macro.series)}
-    draft = _start(a, folder, out, hosts)
+    a, draft = _start(a, folder, out, hosts)
     blocks = Blocks(draft / "blocks")
     timing = {"fit_s": time.perf_counter() - start}
     try:
         timing |= _simulate(a, blocks, hosts, on_stage, on_start, on_block)
         hosts.wait("every block is there")
         if hosts.process > 0:
+            hosts.wait("the run is written")  # else the first process would lose the others
             return None, None, out
         on_stage("writing")
-        results = simulation.gather(a, block, blocks)
+        results = simulation.gather(a, a.config.block, blocks)
         checks = None
         if check:
             checks = guards.check(a, results, on_path=lambda done, total: on_stage(
@@ -157,7 +165,8 @@ def main_job(config, folder, out=None, *, memory=MEMORY, check=False, hosts=None
         publish(out)
     except (KeyboardInterrupt, OSError) as stop:
         raise Interrupted(_how_to_go_on(stop, out)) from None
-    shutil.rmtree(out / "blocks")
+    hosts.wait("the run is written")
+    shutil.rmtree(out / "blocks", ignore_errors=True)
     return summary | {"timing": timing, "checks": checks}, evaluation, out
 
 

@@ -32,12 +32,13 @@ def fan(ax, years, values, color, label, width=1.6):
     return ax
 
 
-def curve(ax, years, values, color, label, width=1.6):
-    """Mean over paths of cumulative `values` [N, T] in percent of par, with a 5-95 % band."""
+def curve(ax, years, values, mean, color, label, width=1.6):
+    """Cumulative `mean` [T] over all paths in percent of par, with a 5-95 % band of `values`
+    [n, T]."""
     total = np.cumsum(values, axis=1)
     low, high = np.quantile(total, [0.05, 0.95], axis=0) * 100
     ax.fill_between(years, low, high, color=color, alpha=0.13, linewidth=0)
-    ax.plot(years, total.mean(0) * 100, color=color, linewidth=width, label=label)
+    ax.plot(years, np.cumsum(mean) * 100, color=color, linewidth=width, label=label)
     return ax
 
 
@@ -91,8 +92,9 @@ def _curves(a, results, path):
     left, right = figure.subplots(1, 2)
     for i, (scenario, r) in enumerate(results.items()):
         years = np.arange(1, r.curves.default.shape[1] + 1) / 12
-        curve(left, years, r.curves.default, _color(scenario, i), _label(scenario))
-        curve(right, years, r.curves.booked_loss, _color(scenario, i), _label(scenario))
+        curve(left, years, r.curves.default, r.means.default, _color(scenario, i), _label(scenario))
+        curve(right, years, r.curves.booked_loss, r.means.booked_loss, _color(scenario, i),
+              _label(scenario))
     left.set(title="Cumulative defaults (mean, 5-95 %)", xlabel="years", ylabel="% of par")
     right.set(title="Cumulative losses (mean, 5-95 %)", xlabel="years", ylabel="% of par")
     left.legend(fontsize=8, frameon=False)

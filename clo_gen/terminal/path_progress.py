@@ -30,6 +30,7 @@ class PathProgress:
             self.bar.stop()
 
     def stage(self, text):
+        self.started = self.last = time.monotonic()
         if self.live:
             self.bar.update(self.task, description=text)
         else:
@@ -45,8 +46,6 @@ class PathProgress:
 
     def block(self, name, paths):
         """`paths` more are done, of scenario `name`."""
-        if not self.fresh:
-            self.started = self.last = time.monotonic()
         self.fresh += paths
         done, now = min(self.done + self.fresh, self.total), time.monotonic()
         per_s = self.fresh / max(now - self.started, 1e-9)
