@@ -58,7 +58,8 @@ def _join(coordinator, process, processes):
         else:
             jax.distributed.initialize(coordinator, num_processes=processes, process_id=process)
     except (ValueError, RuntimeError, IndexError) as error:
-        raise InputError(f"--coordinator {coordinator}: {str(error).splitlines()[0]}") from None
+        raise InputError(f"--coordinator {coordinator}: {str(error).splitlines()[0]}; want "
+                         "host:port, or auto on a cluster") from None
 
 
 def _bytes(text):
