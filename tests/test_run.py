@@ -1,6 +1,8 @@
 """The main job as a user runs it: files, numbers, refusals."""
 
+import ast
 import json
+import pathlib
 import subprocess
 import sys
 
@@ -248,3 +250,15 @@ def test_a_file_that_is_here_may_be_set_from_here(tmp_path, monkeypatch):
     config, folder = read_config(overrides=["calibration.run=mine"])
     assert folder / config.calibration.run == tmp_path / "mine"
     assert read_config(overrides=["calibration.run=runs/other"])[0].calibration.run == "runs/other"
+
+
+def test_every_job_names_its_folder_with_a_text():
+    """`choose_folder` takes a name; a folder named after a whole config would be nonsense."""
+    jobs = pathlib.Path(choose_folder.__code__.co_filename).parent.parent
+    calls = [node for path in jobs.rglob("*.py") for node in ast.walk(ast.parse(path.read_text()))
+             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "choose_folder"]
+    assert len(calls) >= 10
+    for call in calls:
+        name = call.args[0]
+        assert (isinstance(name, ast.JoinedStr) or isinstance(name, ast.Constant)
+                or isinstance(name, ast.Attribute) and name.attr == "name"), ast.unparse(call)

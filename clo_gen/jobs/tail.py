@@ -80,7 +80,7 @@ def judge(a: Assembly, request: Request):
 def tail_job(config, folder, request: Request, out=None, *, on_stage=lambda text: None):
     """(Report of a run config under a Request, folder written: `out`, or runs/<name>-tail). Raises
     InputError with every problem."""
-    out = choose_folder(config.model_copy(update={"name": f"{config.name}-tail"}), out)
+    out = choose_folder(f"{config.name}-tail", out)
     on_stage("reading and fitting")
     report = examine(assemble(config, folder), request, on_stage=on_stage)
     with new_folder(out) as draft:
