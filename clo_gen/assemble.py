@@ -15,6 +15,7 @@ from clo_gen.io import tables
 from clo_gen.io.config import RunConfig, curve_table, cutoff_month, read_scenarios
 from clo_gen.io.deal import LoadedDeal, read_deal
 from clo_gen.io.deal_arrays import purchases
+from clo_gen.io.given_paths import read_paths
 from clo_gen.io.macro import MacroHistory, moodys_baa, read_macro
 from clo_gen.io.panel import CountHistory, read_rating_events, transition_counts
 from clo_gen.io.problems import InputError, Problems
@@ -24,6 +25,7 @@ from clo_gen.models import (
     macro_baseline,
     macro_cvae,
     prepayment,
+    scenario_paths,
     systematic,
     transition,
     transition_baseline,
@@ -183,6 +185,10 @@ def load_market(config: RunConfig, folder, last_month, months):
         seen = pd.Period(params.trained_until, "M")
         # The regime labels shift the paths already; the overlays supply the rest.
         table = learned.calibrated(params, table, recent)
+    if config.macro.generator == "paths":
+        sample = scenario_paths.sample
+        params = scenario_paths.PathSet(read_paths(folder / config.macro.paths, series,
+                                                   config.scenarios[0], months))
     return Market(macro, params, sample, recent, first, last, seen,
                   {name: table[name] for name in config.scenarios}, about)
 

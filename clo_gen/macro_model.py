@@ -18,16 +18,18 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from clo_gen.assemble import HISTORY_MONTHS, load_macro
+from clo_gen.assemble import HISTORY_MONTHS, load_macro, load_market
 from clo_gen.io import conditions as condition_io
 from clo_gen.io import macro_paths
-from clo_gen.io.config import MacroConfig, read_scenarios
+from clo_gen.io.config import MacroConfig, RunConfig, cutoff_month, read_scenarios
+from clo_gen.io.deal import read_deal
 from clo_gen.io.problems import InputError
 from clo_gen.io.tables import config_path
 from clo_gen.io.toml import load_toml
 from clo_gen.learned import calibrated, load_learned
 from clo_gen.models import (
     conditioning,
+    macro_baseline,
     macro_cvae,
     posterior_paths,
     reach,
@@ -174,6 +176,24 @@ def read_macro_model(run, months=60, until=None):
     with jax.enable_x64(True):
         table = calibrated(cvae, table, history)
     return MacroModel(cvae, macro_cvae, history, cvae.series, table)
+
+
+def macro_model_of(config: RunConfig, folder, months=None):
+    """MacroModel of a run config's own generator, VAR or CVAE, at the deal's closing, over `months`
+    months (None: the deal's). Its scenarios are the config's and the baseline.
+
+    Raises InputError for bad input, and for a generator that is no map of normal noise.
+    """
+    verbs = {"var": macro_baseline, "cvae": macro_cvae}.get(config.macro.generator)
+    if verbs is None:
+        raise InputError(f"macro.generator: {config.macro.generator!r}; want var or cvae, which "
+                         "draw macro paths from normal noise")
+    deal = read_deal(pathlib.Path(folder) / config.deal)
+    wanted = tuple(dict.fromkeys(("baseline", *config.scenarios)))
+    with jax.enable_x64(True):
+        market = load_market(config.model_copy(update={"scenarios": wanted}), folder,
+                             cutoff_month(deal.terms.closing), months or deal.months)
+    return MacroModel(market.params, verbs, market.recent, config.macro.series, market.scenarios)
 
 
 def _key(key):

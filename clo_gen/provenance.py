@@ -22,11 +22,14 @@ def of_run(config, counts, tape, deal, market, trained):
     constructed = deal.terms.source.startswith("constructed")
     vintage = ["revised data, 2026-08 vintage"] if embedded else []
     cutoff = cutoff_month(deal.terms.closing)
-    learned = config.macro.generator == "cvae"
-    notes = [(f"cvae of {config.macro.run} trained until {market.seen}" if learned else
-              f"{config.macro.generator} fitted {market.first} to {market.seen}")
-             + (", nothing later is seen" if market.seen <= cutoff else
-                f", AFTER the cut-off {cutoff}: it has seen months that it draws")]
+    learned, given = (config.macro.generator == name for name in ("cvae", "paths"))
+    if given:
+        notes = [f"drawn from {len(market.params.values):,} given paths: {config.macro.paths}"]
+    else:
+        notes = [(f"cvae of {config.macro.run} trained until {market.seen}" if learned else
+                  f"{config.macro.generator} fitted {market.first} to {market.seen}")
+                 + (", nothing later is seen" if market.seen <= cutoff else
+                    f", AFTER the cut-off {cutoff}: it has seen months that it draws")]
     stale = (cutoff - market.last).n
     if stale:
         notes.append(f"history ends {stale} months before the month of the cut-off")
@@ -34,8 +37,10 @@ def of_run(config, counts, tape, deal, market, trained):
         notes.append("left out of the fit: " + " to ".join(config.macro.leave_out))
     return {
         "macro": {
-            "kind": market.trained["kind"] if learned else "real" if embedded else "user",
-            "source": ("FRED-format US history, " if embedded else "") + macro.source,
+            "kind": market.trained["kind"] if learned else "real" if embedded and not given
+            else "user",
+            "source": ("given paths; history: " if given else "")
+            + ("FRED-format US history, " if embedded else "") + macro.source,
             "notes": [*notes, *vintage, *macro.notes],
         },
         "transitions": (_fitted_counts(config, counts) if trained is None

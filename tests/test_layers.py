@@ -20,7 +20,7 @@ TIERS = (  # from the ground up
     ("terminal",),
     ("jobs",),
     ("bench",),
-    ("commands",), ("cli",), ("__main__",), ("__init__",),
+    ("cli",), ("__main__",), ("__init__",),
 )
 LAYER = {part: number for number, tier in enumerate(TIERS) for part in tier}
 

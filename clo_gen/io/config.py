@@ -41,7 +41,8 @@ class MacroConfig(Record):
     units: Literal["fraction", "percent"] = "fraction"  # of a wide file
     credit_spread: Literal["embedded", "baa"] = "embedded"  # baa: read through the package arch
     series: Annotated[tuple[str, ...], Field(min_length=2)]
-    generator: Literal["var", "block_bootstrap", "cvae"] = "var"
+    generator: Literal["var", "block_bootstrap", "cvae", "paths"] = "var"
+    paths: str | None = None  # paths: a CSV of macro paths, as clo-gen scenario writes it
     run: str | None = None  # cvae: the folder that clo-gen train wrote
     lags: Annotated[int, Field(ge=1, le=12)] = 2
     block_months: Annotated[int, Field(ge=2, le=120)] = 24
@@ -143,7 +144,7 @@ class ScenarioTable(Record):
     scenarios: dict[str, ScenarioTerms]
 
 
-_FILES = ("run", "deal", "file", "columns", "source", "events", "scenario_file", "counts",
+_FILES = ("run", "paths", "deal", "file", "columns", "source", "events", "scenario_file", "counts",
           "default_counts", "severities", "loans", "months")
 
 
@@ -209,6 +210,13 @@ def _check(config, problems):
         if learned != (getattr(config, table).run is not None):
             problems.say(f"{table}.run: " + ("missing; want the folder of a training run"
                                              if learned else "only a learned model has one"))
+    if (macro.generator == "paths") != (macro.paths is not None):
+        problems.say("macro.paths: " + ("missing; want the CSV of clo-gen scenario"
+                                        if macro.paths is None else
+                                        'only generator = "paths" reads it'))
+    if macro.generator == "paths" and len(config.scenarios) != 1:
+        problems.add("scenarios", ", ".join(config.scenarios), "one name: given paths are the "
+                     "scenario, such as --set 'scenarios=[\"baseline\"]'")
     t = config.transitions
     if t.model != "logit" and (t.macro_effect, t.worse_log_odds) != (1.0, 0.0):
         problems.say("transitions: macro_effect and worse_log_odds are read by model = \"logit\"")

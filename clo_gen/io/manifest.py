@@ -31,7 +31,7 @@ def _named_files(data):
     """(table, key) of every file or folder that a config as TOML data names."""
     places = [(data, "deal"), (data, "scenario_file")]
     places += [(data["tape"], key) for key in ("file", "columns")]
-    places += [(data["macro"], "source"), (data["transitions"], "events")]
+    places += [(data["macro"], "source"), (data["macro"], "paths"), (data["transitions"], "events")]
     places += [(data[name], "run") for name in _TABLES_WITH_RUN if name in data]
     return [(table, key) for table, key in places if table.get(key, "embedded") != "embedded"]
 

@@ -171,6 +171,13 @@ def backtest_job(config, out=None, *, on_step=lambda text: None):
     return report, out
 
 
+def as_json(config, report):
+    """The report as JSON data, all tables but the periods."""
+    tables = {name: rows for name, rows in report.tables.items() if name != "periods"}
+    return {"name": config.name, "seed": config.seed, "data": report.sources, "tables": tables,
+            "notes": report.notes, "config": config.model_dump(mode="json")}
+
+
 def _write(config, report, out):
     with new_folder(out) as draft:
         for name, rows in report.tables.items():
@@ -179,9 +186,6 @@ def _write(config, report, out):
                 writer = csv.DictWriter(file, columns, lineterminator="\n")
                 writer.writeheader()
                 writer.writerows(rows)
-        tables = {name: rows for name, rows in report.tables.items() if name != "periods"}
-        write_json(draft / "backtest.json", {
-            "name": config.name, "seed": config.seed, "data": report.sources, "tables": tables,
-            "notes": report.notes, "config": config.model_dump(mode="json")})
+        write_json(draft / "backtest.json", as_json(config, report))
         if report.forecasts:
             plot_backtest.write_figure(draft / "backtest.png", report.forecasts, config.levels[-1])

@@ -93,7 +93,7 @@ def sensitivity_job(config, folder, scenario=None, settings=None, out=None, *,
     report = sensitivities(a, scenario or config.scenarios[0], settings, on_stage=on_stage)
     on_stage("writing")
     with new_folder(out) as draft:
-        _long_table(report).to_csv(draft / "sensitivities.csv", index=False)
+        long_table(report).to_csv(draft / "sensitivities.csv", index=False)
         pd.DataFrame([{"outcome": name} | row for name, rows in report.checks.items()
                       for row in rows]).to_csv(draft / "check.csv", index=False)
         report.contributions.to_csv(draft / "contributions.csv", index=False)
@@ -114,7 +114,8 @@ def _panel(name, rows):
             [(r["revalued_up"], r["revalued_down"]) for r in rows])
 
 
-def _long_table(report):
+def long_table(report):
+    """One row a factor and outcome: effect of the stated bump and its standard error."""
     shape, bars = report.effects.shape, report.factors
 
     def column(of):
@@ -186,14 +187,18 @@ def _label(a: Assembly, scenario):
     return f"{a.config.name}, {scenario}, {a.deal.terms.name} {a.deal.terms.closing}"
 
 
+def attribution_rows(report):
+    """One dict an outcome and factor: its share of the total difference."""
+    found = report.found
+    return [{"outcome": outcome, "start": found.start[o], "end": found.end[o],
+             "total": found.total[o], "residual": found.residual[o], "factor": name,
+             "share": share[o]}
+            for o, outcome in enumerate(report.outcomes) for name, share in found.shares.items()]
+
+
 def _write_attribution(report, draft):
-    found, rows = report.found, []
-    for o, outcome in enumerate(report.outcomes):
-        common = {"outcome": outcome, "start": found.start[o], "end": found.end[o],
-                  "total": found.total[o], "residual": found.residual[o]}
-        rows += [common | {"factor": name, "share": share[o]}
-                 for name, share in found.shares.items()]
-    pd.DataFrame(rows).to_csv(draft / "attribution.csv", index=False)
+    found = report.found
+    pd.DataFrame(attribution_rows(report)).to_csv(draft / "attribution.csv", index=False)
     if found.detail is not None:
         o, q, m = np.indices(found.detail.shape).reshape(3, -1)
         pd.DataFrame({"outcome": np.array(report.outcomes)[o], "quarter": q + 1,

@@ -253,12 +253,17 @@ def evaluate_job(run, *, on_level=lambda level: None):
     return found
 
 
-def _write_evaluation(run, found):
+def evaluation_rows(found):
+    """One dict a metric of what evaluate_job found."""
     rows = [{"level": level, "data": about["kind"]} | dataclasses.asdict(metric)
             | {"verdict": metric.verdict}
             for level, (metrics, about) in found.items() for metric in metrics]
-    rows = [{k: v.item() if isinstance(v, np.generic) else v for k, v in row.items()}
+    return [{k: v.item() if isinstance(v, np.generic) else v for k, v in row.items()}
             for row in rows]
+
+
+def _write_evaluation(run, found):
+    rows = evaluation_rows(found)
     write_json(run / "evaluation.json", rows)
     with open(run / "evaluation.csv", "w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])

@@ -3,6 +3,7 @@
 import sys
 import time
 
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 EVERY = 10.0  # seconds between lines where there is no terminal
@@ -11,11 +12,12 @@ EVERY = 10.0  # seconds between lines where there is no terminal
 class PathProgress:
     """Context manager that shows what a run reports."""
 
-    def __init__(self):
+    def __init__(self, quiet=False):
         columns = (TextColumn("{task.description:<28}"), BarColumn(),
                    TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
-        self.bar = Progress(*columns, transient=True)
-        self.live = self.bar.console.is_terminal
+        self.bar = Progress(*columns, transient=True, console=Console(stderr=True))
+        self.live = self.bar.console.is_terminal and not quiet
+        self.quiet = quiet
         self.done = self.total = self.fresh = 0
         self.started = self.last = time.monotonic()
 
@@ -34,7 +36,7 @@ class PathProgress:
         if self.live:
             self.bar.update(self.task, description=text)
         else:
-            print(text, file=sys.stderr, flush=True)
+            self._line(text)
 
     def start(self, done, total):
         """`done` of `total` paths are on disk from before."""
@@ -42,7 +44,7 @@ class PathProgress:
         if self.live:
             self.bar.update(self.task, completed=done, total=total)
         elif done:
-            print(f"{done:,} of {total:,} paths are there", file=sys.stderr, flush=True)
+            self._line(f"{done:,} of {total:,} paths are there")
 
     def block(self, name, paths):
         """`paths` more are done, of scenario `name`."""
@@ -54,5 +56,8 @@ class PathProgress:
             self.bar.update(self.task, completed=done, description=name, rate=rate)
         elif now - self.last >= EVERY:
             self.last = now
-            print(f"{name}: {rate}, {(self.total - done) / per_s:,.0f} s left", file=sys.stderr,
-                  flush=True)
+            self._line(f"{name}: {rate}, {(self.total - done) / per_s:,.0f} s left")
+
+    def _line(self, text):
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,123 @@
+"""What all commands share: the app, options for output, exit codes, set-up of jax.
+
+Exit codes: 0 done, 1 a part failed (bench), 2 bad input, 3 interrupted and resumable.
+"""
+
+import inspect
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from clo_gen.terminal.screen import Screen
+
+RUNS, DEALS, RISK, LEVELS, CHECKS = (
+    "Runs", "Deals and pools", "Questions to the graph", "Learned levels and macro paths",
+    "Calibration, backtests, speed")
+
+app = typer.Typer(add_completion=True, no_args_is_help=True, pretty_exceptions_enable=False,
+                  rich_markup_mode="rich", help="CLO and private-credit portfolios in JAX.",
+                  context_settings={"help_option_names": ["-h", "--help"]})
+
+
+@app.callback()
+def _root():
+    """CLO and private-credit portfolios in JAX."""
+
+
+_OUTPUT = "Output"
+_COMMON = tuple(
+    inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[
+        bool, typer.Option(f"--{name.removesuffix('_')}", help=text, rich_help_panel=_OUTPUT)])
+    for name, text in (
+        ("json_", "Print one JSON object instead of tables."),
+        ("quiet", "Print only the name of what was written; no progress."),
+        ("debug", "Full traceback for bad input.")))
+
+
+def command(to, panel=None, name=None):
+    """Registers a function (screen, arguments ...) as a command of the typer app `to`.
+
+    Every command gets --json, --quiet and --debug, and the exit codes above. An "Examples:" part of
+    its docstring keeps its lines.
+    """
+
+    def register(action):
+        own = list(inspect.signature(action).parameters.values())[1:]
+
+        def run(*, json_, quiet, debug, **arguments):
+            if json_ and quiet:
+                print("--json and --quiet: want one of them", file=sys.stderr)
+                raise typer.Exit(2)
+            _guard(debug, action, Screen(as_json=json_, quiet=quiet), arguments)
+
+        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + [*_COMMON]
+        run.__signature__ = inspect.Signature(parameters)
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        run.__name__, run.__module__ = action.__name__, action.__module__
+        run.__doc__ = _help(inspect.cleandoc(action.__doc__))
+        to.command(name or action.__name__.replace("_", "-"), rich_help_panel=panel)(run)
+        return action
+
+    return register
+
+
+def _help(text):
+    """The docstring with its examples as lines that are not rewrapped."""
+    about, _, examples = text.partition("\nExamples:\n")
+    lines = "".join(f"\n  {line}" for line in examples.splitlines())
+    return f"{about}\n\n\b\nExamples:{lines}" if examples else about
+
+
+def _guard(debug, action, screen, arguments):
+    """Runs a command; one message and an exit code for what went wrong by input or by Ctrl-C."""
+    from clo_gen.io.problems import InputError
+
+    try:
+        action(screen, **arguments)
+    except InputError as error:
+        if debug:
+            raise
+        print(error, file=sys.stderr)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt as stop:
+        # An action that can be resumed says how.
+        print(f"\ninterrupted: {str(stop) or 'nothing was written'}", file=sys.stderr)
+        raise typer.Exit(3) from None
+
+
+def overrides(set_, *, tape=None, deal=None, **values):
+    """`key=value` texts of --set and of the options that stand for config values; None is left
+    out."""
+    out = list(set_ or [])
+    out += [f"tape={{file={str(tape.resolve())!r}}}"] if tape is not None else []
+    out += [f"deal={str(deal.resolve())!r}"] if deal is not None else []
+    return out + [f"{key}={value}" for key, value in values.items() if value is not None]
+
+
+def set_up_jax():
+    """Double precision, and on a CPU one device a core, so that paths run in parallel.
+
+    Two at least: XLA compiles the program of a single device another way, with other last bits.
+    """
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    try:
+        jax.config.update("jax_num_cpu_devices", max(2, len(os.sched_getaffinity(0))))
+    except (AttributeError, RuntimeError):  # no affinity on this system, or jax already started
+        pass
+
+
+def save(out, text):
+    """Writes the file `out` in one go: the whole of it or nothing. Raises InputError."""
+    from clo_gen.io.problems import InputError
+
+    draft = out.with_name(out.name + ".partial")
+    try:
+        draft.write_text(text)
+        draft.replace(out)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise InputError(f"--out {out}: cannot be written ({error.strerror})") from None
