@@ -1,6 +1,7 @@
 """Double precision, four CPU devices, and strict rules for the whole suite."""
 
 import functools
+import importlib.metadata
 import os
 import pathlib
 import tempfile
@@ -8,8 +9,12 @@ import zlib
 
 import jax
 
-# Most of a test's time is compiling; what is compiled runs a few times only.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# Most of a test's time is compiling; what is compiled runs a few times only. XLA ends a process for
+# a flag that it does not know, so the second one is for the versions it was tried with.
+QUICK = "--xla_backend_optimization_level=0"
+if importlib.metadata.version("jaxlib").startswith("0.10."):
+    QUICK += " --xla_cpu_use_fusion_emitters=false"
+os.environ.setdefault("XLA_FLAGS", QUICK)
 # Graphs that several tests build alike are compiled once, also in the processes that tests start.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", tempfile.mkdtemp(prefix="clo_gen_tests_"))
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])

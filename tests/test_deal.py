@@ -148,7 +148,8 @@ def test_broken_toml_is_refused(tmp_path, content, message):
     ("pathes=5", "pathes: unknown key; known keys here: name, seed, paths"),
     ("paths=many", "paths: 'many'; want a valid integer"),
     ("paths=0", "paths: 0; want greater than or equal to 2"),
-    ("macro.generator=gan", "macro.generator: 'gan'; want 'var', 'block_bootstrap' or 'cvae'"),
+    ("macro.generator=gan", "macro.generator: 'gan'; want 'var', 'block_bootstrap', 'cvae' or "
+                            "'paths'"),
     ('macro.series=["vix","policy_rate"]', "macro.series: 'vix'; want one of gdp_growth_yoy"),
     ('indices.SOFR="vix"', "indices: 'vix'; want one of macro.series"),
     ('tape.file="x.csv"', "tape: want either file or synthetic"),
