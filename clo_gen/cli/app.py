@@ -3,8 +3,11 @@
 Exit codes: 0 done, 1 a part failed (bench), 2 bad input, 3 interrupted and resumable.
 """
 
+import hashlib
 import inspect
 import os
+import pathlib
+import platform
 import sys
 from typing import Annotated
 
@@ -15,6 +18,8 @@ from clo_gen.terminal.screen import Screen
 RUNS, DEALS, RISK, LEVELS, CHECKS = (
     "Runs", "Deals and pools", "Questions to the graph", "Learned levels and macro paths",
     "Calibration, backtests, speed")
+
+COMPILED_BYTES = 1_000_000_000  # of compiled programs that are kept; the oldest go first
 
 app = typer.Typer(add_completion=True, no_args_is_help=True, pretty_exceptions_enable=False,
                   rich_markup_mode="rich", help="CLO and private-credit portfolios in JAX.",
@@ -99,6 +104,9 @@ def overrides(set_, *, tape=None, deal=None, **values):
 def set_up_jax():
     """Double precision, and on a CPU one device a core, so that paths run in parallel.
 
+    What takes long to compile is kept in the user's cache for the next time, unless jax was told
+    where (JAX_COMPILATION_CACHE_DIR) or told not to (JAX_ENABLE_COMPILATION_CACHE=false).
+
     Two at least: XLA compiles the program of a single device another way, with other last bits.
     """
     import jax
@@ -108,6 +116,20 @@ def set_up_jax():
         jax.config.update("jax_num_cpu_devices", max(2, len(os.sched_getaffinity(0))))
     except (AttributeError, RuntimeError):  # no affinity on this system, or jax already started
         pass
+    if not jax.config.jax_compilation_cache_dir:
+        jax.config.update("jax_compilation_cache_dir", str(_compiled()))
+        jax.config.update("jax_compilation_cache_max_size", COMPILED_BYTES)
+
+
+def _compiled():
+    """Folder of compiled programs, for this kind of processor: a home may be shared by several."""
+    home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+        about = sorted({line for line in lines if line.startswith(("flags", "Features", "model"))})
+    except OSError:
+        about = [platform.processor(), platform.machine()]
+    return pathlib.Path(home) / "clo_gen" / hashlib.sha256(repr(about).encode()).hexdigest()[:12]
 
 
 def save(out, text):
