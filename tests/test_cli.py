@@ -58,6 +58,12 @@ def test_quiet_says_only_what_was_written(tmp_path):
     assert (out / "deal.toml").exists()
 
 
+def test_version_is_the_package_s():
+    import clo_gen
+
+    assert cli("--version").stdout.strip() == f"clo_gen {clo_gen.__version__}"
+
+
 def test_json_and_quiet_together_are_refused():
     assert cli("deal", "check", DEAL, "--json", "--quiet").exit_code == 2
 

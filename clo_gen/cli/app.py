@@ -26,8 +26,17 @@ app = typer.Typer(add_completion=True, no_args_is_help=True, pretty_exceptions_e
                   context_settings={"help_option_names": ["-h", "--help"]})
 
 
+def _version(asked: bool):
+    if asked:
+        from clo_gen import __version__
+
+        print(f"clo_gen {__version__}")
+        raise typer.Exit()
+
+
 @app.callback()
-def _root():
+def _root(version: Annotated[bool, typer.Option(
+        "--version", help="Print the version and exit.", callback=_version, is_eager=True)] = False):
     """CLO and private-credit portfolios in JAX."""
 
 
