@@ -34,9 +34,12 @@ def _version(asked: bool):
         raise typer.Exit()
 
 
+_Version = Annotated[bool, typer.Option(
+    "--version", help="Print the version and exit.", callback=_version, is_eager=True)]
+
+
 @app.callback()
-def _root(version: Annotated[bool, typer.Option(
-        "--version", help="Print the version and exit.", callback=_version, is_eager=True)] = False):
+def _root(version: _Version = False):
     """CLO and private-credit portfolios in JAX."""
 
 
