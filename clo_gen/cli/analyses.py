@@ -6,13 +6,31 @@ from typing import Annotated
 import typer
 
 from clo_gen.cli import options as o
-from clo_gen.cli.app import RISK, app, command, overrides, set_up_jax
+from clo_gen.cli.app import RISK, app, command, overrides, set_up_jax, sharing
+
+
+@sharing
+def analysis(
+    screen,
+    then,
+    config: o.Config = None,
+    tape: o.Tape = None,
+    deal: o.Deal = None,
+    seed: o.Seed = None,
+    set_: o.Set = None,
+    out: o.Out = None,
+):
+    """An analysis gets (screen, what read_config gave, --out) and its own options."""
+    set_up_jax()
+    from clo_gen.io.config import read_config
+
+    then(screen, read_config(config, overrides(set_, tape=tape, deal=deal, seed=seed)), out)
 
 
 @command(app, RISK)
+@analysis
 def sensitivity(
-    screen,
-    config: o.Config = None,
+    screen, read, out,
     scenario: o.Scenario = None,
     paths: o.SystematicPaths = 64,
     temperature: o.Temperature = None,
@@ -20,11 +38,6 @@ def sensitivity(
     bars: Annotated[int, typer.Option(help="How many of the largest bars are revalued.")] = 10,
     size: Annotated[list[str] | None, typer.Option(
         metavar="NAME=VALUE", help="A stated bump, e.g. --size macro=0.005.")] = None,
-    tape: o.Tape = None,
-    deal: o.Deal = None,
-    seed: o.Seed = None,
-    set_: o.Set = None,
-    out: o.Out = None,
 ):
     """Sensitivities of pool and classes to every input, and what each loan adds to the losses.
 
@@ -32,13 +45,10 @@ def sensitivity(
     clo-gen sensitivity
     clo-gen sensitivity my.toml --scenario adverse --size fee=0.002
     """
-    set_up_jax()
     from clo_gen.analysis.settings import Settings
-    from clo_gen.io.config import read_config
     from clo_gen.jobs import sensitivity as job
     from clo_gen.terminal import sensitivity as texts
 
-    read = read_config(config, overrides(set_, tape=tape, deal=deal, seed=seed))
     settings = Settings(paths=paths, temperature=temperature, obligors=obligors, bars=bars,
                         sizes=tuple(size or ()))
     with screen.stages("starting") as update:
@@ -93,9 +103,9 @@ def attribute(
 
 
 @command(app, RISK)
+@analysis
 def correlation(
-    screen,
-    config: o.Config = None,
+    screen, read, out,
     target: Annotated[str | None, typer.Option(
         help="Calibrate the loadings to these percentages of macro, cohort, factor and "
              "idiosyncratic, such as 60,25,10,5.")] = None,
@@ -105,11 +115,6 @@ def correlation(
         "--class", help="Decompose this class's loss too, through the whole deal.")] = None,
     rho: Annotated[float | None, typer.Option(
         help="Asset correlation of the copula; without it what all pairs imply.")] = None,
-    tape: o.Tape = None,
-    deal: o.Deal = None,
-    seed: o.Seed = None,
-    set_: o.Set = None,
-    out: o.Out = None,
 ):
     """Loss variance by random source, default correlation, and loadings for wanted shares.
 
@@ -117,12 +122,9 @@ def correlation(
     clo-gen correlation
     clo-gen correlation --target 60,25,10,5
     """
-    set_up_jax()
-    from clo_gen.io.config import read_config
     from clo_gen.jobs import correlation as job
     from clo_gen.terminal import correlation as texts
 
-    read = read_config(config, overrides(set_, tape=tape, deal=deal, seed=seed))
     with screen.stages("starting") as update:
         request = job.Request(target=job.percentages(target), paths=paths, scenario=scenario,
                               class_name=class_, rho=rho)
@@ -135,9 +137,9 @@ def correlation(
 
 
 @command(app, RISK)
+@analysis
 def reverse_stress(
-    screen,
-    config: o.Config = None,
+    screen, read, out,
     class_: Annotated[str | None, typer.Option(
         "--class", help="Name of the class; without it the most junior note.")] = None,
     event: Annotated[str, typer.Option(
@@ -147,11 +149,6 @@ def reverse_stress(
         help="Likeness that two answers may have: of their shocks, 1 is the same.")] = 0.7,
     scenario: o.Scenario = None,
     draws: Annotated[int, typer.Option(help="Sampled lives of the pool a path.")] = 512,
-    tape: o.Tape = None,
-    deal: o.Deal = None,
-    seed: o.Seed = None,
-    set_: o.Set = None,
-    out: o.Out = None,
 ):
     """The likeliest macro paths under which a class first loses, or its OC test fails.
 
@@ -159,11 +156,8 @@ def reverse_stress(
     clo-gen reverse-stress --class E
     clo-gen reverse-stress --class D-2 --event oc
     """
-    set_up_jax()
-    from clo_gen.io.config import read_config
     from clo_gen.jobs import reverse_stress as job
 
-    read = read_config(config, overrides(set_, tape=tape, deal=deal, seed=seed))
     request = job.Request(class_name=class_, event=event, answers=answers, draws=draws,
                           scenario=scenario, cosine=cosine)
     with screen.stages("starting") as update:
@@ -174,9 +168,9 @@ def reverse_stress(
 
 
 @command(app, RISK)
+@analysis
 def tail(
-    screen,
-    config: o.Config = None,
+    screen, read, out,
     class_: Annotated[str | None, typer.Option(
         "--class", help="Name of the class; without it the most senior that loses on a plain "
                         "path.")] = None,
@@ -187,11 +181,6 @@ def tail(
     level: Annotated[float, typer.Option(help="Of the pool's VaR and CVaR.")] = 0.999,
     defence: Annotated[float, typer.Option(
         help="Share of tilted paths that are not shifted; it bounds the weights.")] = 0.1,
-    tape: o.Tape = None,
-    deal: o.Deal = None,
-    seed: o.Seed = None,
-    set_: o.Set = None,
-    out: o.Out = None,
 ):
     """Rare losses by importance sampling, beside plain paths at equal cost.
 
@@ -199,12 +188,9 @@ def tail(
     clo-gen tail
     clo-gen tail --class C --scenario adverse --paths 8192
     """
-    set_up_jax()
-    from clo_gen.io.config import read_config
     from clo_gen.jobs import tail as job
     from clo_gen.terminal import tail as texts
 
-    read = read_config(config, overrides(set_, tape=tape, deal=deal, seed=seed))
     request = job.Request(class_name=class_, scenario=scenario, paths=paths, pilot=pilot,
                           level=level, defence=defence)
     with screen.stages("starting") as update:
@@ -217,19 +203,14 @@ def tail(
 
 
 @command(app, RISK)
+@analysis
 def structure(
-    screen,
-    config: o.Config = None,
+    screen, read, out,
     paths: Annotated[int, typer.Option(help="Sampled lives that the sizes are fitted to.")] = 512,
     checks: Annotated[int, typer.Option(help="Fresh ones that judge the result.")] = 2048,
     scenario: o.Scenario = None,
     spread_slope: Annotated[float, typer.Option(
         help="Relative rise of a spread per unit of enhancement lost.")] = 3.0,
-    tape: o.Tape = None,
-    deal: o.Deal = None,
-    seed: o.Seed = None,
-    set_: o.Set = None,
-    out: o.Out = None,
 ):
     """Class sizes and spreads for the highest equity IRR within each rating's idealised loss rate.
 
@@ -237,11 +218,8 @@ def structure(
     clo-gen structure
     clo-gen structure my.toml --scenario adverse --paths 1024
     """
-    set_up_jax()
-    from clo_gen.io.config import read_config
     from clo_gen.jobs import structure as job
 
-    read = read_config(config, overrides(set_, tape=tape, deal=deal, seed=seed))
     request = job.Request(paths=paths, checks=checks, scenario=scenario, spread_slope=spread_slope)
     with screen.stages("starting") as update:
         report, written = job.structure_job(*read, request, out, on_stage=update)

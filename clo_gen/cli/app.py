@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 a part failed (bench), 2 bad input, 3 interrupted and resumable.
 """
 
+import functools
 import hashlib
 import inspect
 import os
@@ -78,6 +79,33 @@ def command(to, panel=None, name=None):
         return action
 
     return register
+
+
+def sharing(shared):
+    """Decorator for commands that have the options of the function `shared` beside their own.
+
+    `shared(screen, then, option, ...)` does what the commands have in common and calls `then(...)`;
+    what it hands to `then` are the first arguments of the decorated function, those without an
+    annotation. The options of both are the command's.
+    """
+    first, _, *common = inspect.signature(shared).parameters.values()
+
+    def decorate(action):
+        own = [p for p in inspect.signature(action).parameters.values()
+               if p.annotation is not p.empty]
+
+        def run(screen, **arguments):
+            asked = {p.name: arguments.pop(p.name) for p in own}
+            shared(screen, functools.partial(action, **asked), **arguments)
+
+        both = sorted([*own, *common], key=lambda p: p.default is not p.empty)
+        run.__signature__ = inspect.Signature([first, *(p.replace(
+            kind=inspect.Parameter.KEYWORD_ONLY) for p in both)])
+        run.__name__, run.__module__, run.__doc__ = (
+            action.__name__, action.__module__, action.__doc__)
+        return run
+
+    return decorate
 
 
 def _help(text):
