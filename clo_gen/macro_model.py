@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from clo_gen.assemble import HISTORY_MONTHS, load_macro, load_market
+from clo_gen.assembly import HISTORY_MONTHS, load_macro, load_market
 from clo_gen.io import conditions as condition_io
 from clo_gen.io import macro_paths
 from clo_gen.io.config import MacroConfig, RunConfig, cutoff_month, read_scenarios

@@ -16,7 +16,7 @@ from flax import struct
 from jax.flatten_util import ravel_pytree
 
 from clo_gen import rng
-from clo_gen.assemble import HISTORY_MONTHS, Assembly
+from clo_gen.assembly import HISTORY_MONTHS, Assembly
 from clo_gen.models import knobs as named
 from clo_gen.models import loan_states, systematic
 from clo_gen.models.knobs import Knobs

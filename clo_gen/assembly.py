@@ -212,13 +212,13 @@ def load_trajectory(config: RunConfig, folder):
 
 
 def load_tape(config: RunConfig, folder, deal_terms, frame=None):
-    """LoadedTape of a `frame` of tape columns, or as named by the config: a file, or synthetic
+    """LoadedTape of a DataFrame of tape columns, or as named by the config: a file, or synthetic
     terms of the deal's target par."""
     indices = tuple(config.indices)
     common = dict(cutoff=deal_terms.closing, space=RATING, indices=indices,
                   recovery_by_lien=config.recovery.by_lien)
     if frame is not None:
-        return judge_tape(frame, source="given tape", **common)
+        return read_tape(frame, **common)
     if config.tape.file:
         columns = read_column_map(folder / config.tape.columns) if config.tape.columns else None
         return read_tape(folder / config.tape.file, columns=columns or ColumnMap(), **common)
@@ -245,7 +245,7 @@ def _check_maturities(tape, deal):
 
 
 def assemble(config: RunConfig, folder: pathlib.Path, *, frame=None):
-    """Assembly of a run; `frame` (text, tape columns) replaces the config's tape.
+    """Assembly of a run; a DataFrame `frame` of tape columns replaces the config's tape.
 
     Raises InputError for any bad file or combination.
     """
