@@ -47,8 +47,7 @@ def relaxed(setup, temperature, *, straight_through=False):
     return dataclasses.replace(setup, mode=_relaxed(temperature, straight_through))
 
 
-@struct.dataclass
-class Statistic:
+class Statistic(struct.PyTreeNode):
     """A statistic of path values [N] and how it moves: its derivative is the mean over paths of
     slope x (derivative of the path's value) + score x (derivative of its log-probability)."""
 
@@ -99,8 +98,7 @@ def var(values, level, bandwidth=None):
     return Statistic(quantile, kernel / density, -(below - below.mean()) / density)
 
 
-@struct.dataclass
-class Gradient:
+class Gradient(struct.PyTreeNode):
     """A statistic of many paths and its gradient."""
 
     value: jax.Array  # []

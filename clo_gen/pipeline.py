@@ -48,8 +48,7 @@ class Setup:
     first_month: int = 0  # of a path, counted from 1970-01
 
 
-@struct.dataclass
-class Params:
+class Params(struct.PyTreeNode):
     """What a model learns or assumes; differentiate with respect to any of it."""
 
     macro: object
@@ -59,8 +58,7 @@ class Params:
     trajectory: object = None  # level 3, for the mode of that name
 
 
-@struct.dataclass
-class Inputs:
+class Inputs(struct.PyTreeNode):
     """One pool and one deal, with the market on the cut-off date."""
 
     tape: Tape
@@ -72,8 +70,7 @@ class Inputs:
     history: jax.Array  # [H, M] macro months up to the cut-off date
 
 
-@struct.dataclass
-class PathResult:
+class PathResult(struct.PyTreeNode):
     """All that one path leaves behind."""
 
     macro: MacroPath
@@ -86,8 +83,7 @@ class PathResult:
     log_prob: jax.Array  # [] log-probability of the drawn states; 0 in modes that keep none
 
 
-@struct.dataclass
-class Lived:
+class Lived(struct.PyTreeNode):
     """What a pool went through on one path."""
 
     collections: Collections
