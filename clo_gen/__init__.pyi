@@ -22,6 +22,7 @@ from .io.macro import read_macro as read_macro
 from .io.problems import InputError as InputError
 from .io.tape import read_tape as read_tape
 from .jobs.waterfall import distribute as distribute
+from .macro_model import macro_model_of as macro_model_of
 from .macro_model import read_macro_model as read_macro_model
 from .pipeline import simulate as simulate
 from .pipeline import simulate_batch as simulate_batch

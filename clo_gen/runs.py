@@ -23,8 +23,12 @@ def simulate_scenario(a: Assembly, scenario: str, paths: int = 256) -> pipeline.
     """PathResult of the first `paths` paths of a scenario, leading axis N, computed at once.
 
     They are those of `run` with the same config (seed, temperature). Memory grows with their
-    number, some 0.5 MB a path; `run` has none of that. Compiled at the first call for a setup and
-    a number of paths. Raises InputError for an unknown scenario.
+    number, some 0.5 MB a path; `run` goes through any number in bounded memory. Compiled at the
+    first call for a setup and a number of paths. Raises InputError for an unknown scenario.
+
+    >>> paths = cg.simulate_scenario(a, "adverse", 32)
+    >>> paths.loss.shape, paths.collections.default.shape  # [N], [N, T]
+    ((32,), (32, 96))
     """
     if scenario not in a.scenarios:
         raise InputError(f"scenario: {scenario!r}; want one of {', '.join(a.scenarios)}")
@@ -63,6 +67,10 @@ class Run:
 
 def read_run(folder: str | pathlib.Path) -> Run:
     """Run that `run` or `clo-gen run` wrote into `folder`. Raises InputError where there is none.
+
+    >>> cg.read_run("configs")
+    Traceback (most recent call last):
+    clo_gen.io.problems.InputError: configs: no run; want a folder written by clo-gen run
     """
     folder = pathlib.Path(folder)
     summary = read_summary(folder)
@@ -83,6 +91,12 @@ def run(config: str | pathlib.Path | None = None, *, overrides: Iterable[str] = 
     of an interrupted run, `memory` [bytes] bounds the paths computed at once. Runs in double
     precision whatever the caller's setting. Raises InputError for bad input, and Interrupted, with
     what to do, on Ctrl-C or when the disk is full.
+
+    >>> done = cg.run("configs/smoke.toml", overrides=["paths=4"], out=tmp / "first")
+    >>> done.classes.loc["baseline", ["expected_loss", "price"]].shape
+    (9, 2)
+    >>> cg.read_run(done.folder).paths("baseline")["price"].shape  # [paths, classes]
+    (4, 9)
     """
     with jax.enable_x64(True):
         _, _, folder = main_job(*prepare(config, out, resume, tuple(overrides)), memory=memory)

@@ -115,16 +115,32 @@ def _implied_rating(p, paths, wal):
     return rating_name(table, implied_rating(upper, float(_quiet_mean(wal)), table))
 
 
-def pool_risk(paths: PathResult):
-    """Series of the pool's loss over paths [N]: expected_loss and, at 90, 95, 99 and 99.9 %, var_*
-    and cvar_*, each with its Monte Carlo standard error; shares of initial par.
+def pool_risk(paths: PathResult) -> pd.Series:
+    """The pool's loss over paths [N]: expected_loss and, at 90, 95, 99 and 99.9 %, var_* and
+    cvar_*, each with its Monte Carlo standard error; shares of initial par. See risk.losses.tail.
+
+    >>> cg.pool_risk(cg.simulate_scenario(a, "adverse", 32)).round(2).head(4)
+    expected_loss       0.11
+    std_error           0.01
+    var_90              0.19
+    var_90_std_error    0.02
+    dtype: float64
     """
     return pd.Series(_pool_losses(paths.loss))
 
 
-def class_risk(a: Assembly, paths: PathResult):
-    """DataFrame of class numbers over paths [N], one row a class, senior first; DEFINITIONS says
-    what they mean. Shares of original balance, years and yearly yields; nan where there is none.
+def class_risk(a: Assembly, paths: PathResult) -> pd.DataFrame:
+    """Class numbers over paths [N], one row a class, senior first; DEFINITIONS says what they mean.
+    Shares of original balance, years and yearly yields; nan where there is none.
+
+    >>> paths = cg.simulate_scenario(a, "adverse", 32)
+    >>> cg.class_risk(a, paths)[["expected_loss", "wal_years", "price"]].round(2)
+            expected_loss  wal_years  price
+    class
+    A                0.00       2.32   1.00
+    B                0.03       5.26   0.97
+    C                0.23       5.79   0.82
+    junior           0.56        NaN   0.32
     """
     numbers = jax.tree.map(np.asarray, keep(paths).numbers)
     rows = [_tranche(numbers, k) for k in range(len(a.deal.classes))]

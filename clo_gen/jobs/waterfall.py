@@ -54,6 +54,21 @@ def distribute(deal: str | pathlib.Path,
     `deal` is a deal file (TOML) with `collections` (a CSV file, or a DataFrame of its columns; one
     row a payment date, money in currency), or a JSON file that has both. `rate` is the flat yearly
     rate at which classes are priced. Raises InputError for any bad file or combination.
+
+    >>> dates = cg.read_deal("configs/deals/static_amortising.toml").payment_dates[:2]
+    >>> cash = pd.DataFrame({
+    ...     "pay_date": dates, "interest": 1.6e6, "scheduled_principal": 0.0,
+    ...     "prepayment": [10e6, 8e6], "default": 0.0, "recovery": 0.0, "loss": 0.0,
+    ...     "end_performing": [240e6, 232e6], "index": 0.04})
+    >>> paid = cg.distribute("configs/deals/static_amortising.toml", cash)
+    >>> notes = paid.payments.query("kind == 'class'").set_index(["date", "payee"])
+    >>> notes[["interest", "principal", "balance"]].round(0).head(4)
+                         interest   principal      balance
+    date       payee
+    2025-04-20 A         804493.0  10000000.0  175000000.0
+    2025-05-20 A         736458.0   8000000.0  167000000.0
+    2025-04-20 B         127014.0         0.0   25000000.0
+    2025-05-20 B         122917.0         0.0   25000000.0
     """
     path = pathlib.Path(deal)
     if path.suffix not in (".json", ".toml"):
