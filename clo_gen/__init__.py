@@ -1,49 +1,20 @@
-"""clo_gen: CLO and private-credit portfolios as one differentiable JAX program.
+"""CLO and private-credit portfolios as one differentiable JAX program: `import clo_gen as cg`.
 
-Public names are loaded on first use, so that importing the package is cheap and changes nothing
-global: no x64 switch, no device set-up. Entry points (the command line, tests) do that.
+The public names stand in `__init__.pyi`, with where each comes from. They are loaded on first use,
+so that importing the package is cheap and changes nothing global: no x64 switch, no device set-up.
+Entry points (the command line, tests) do that. Folders and modules are reached the same way:
+`cg.records`, `cg.gradients`, `cg.hypo`, `cg.risk`.
+
+Cash wants double precision, `jax.config.update("jax_enable_x64", True)`. In the examples of
+docstrings that is set, jax, jax.numpy (jnp), numpy (np) and pandas (pd) are imported, the working
+folder is the project's, and `a` is a small assembly:
+
+    a = cg.assemble(*cg.read_config(overrides=["tape.synthetic.obligors=24",
+                                               "deal=deals/static_amortising.toml"]))
 """
 
-import importlib
+import lazy_loader
 
 __version__ = "0.1.0"
 
-_PUBLIC = {
-    "Calendar": "records",
-    "Collections": "records",
-    "Deal": "records",
-    "LoanPath": "records",
-    "MacroPath": "records",
-    "Tape": "records",
-    "TrancheCash": "records",
-    "Transitions": "records",
-    "DELINQUENCY": "states",
-    "RATING": "states",
-    "StateSpace": "states",
-    "MacroModel": "macro_model",
-    "read_deal": "io.deal",
-    "read_macro": "io.macro",
-    "read_macro_model": "macro_model",
-    "read_panel": "io.panel",
-    "read_rating_events": "io.panel",
-    "read_tape": "io.tape",
-    "read_config": "io.config",
-    "path_key": "rng",
-    "collect": "pipeline",
-    "simulate": "pipeline",
-    "simulate_batch": "pipeline",
-    "run_waterfall": "deal.waterfall",
-    "main_job": "jobs.run",
-}
-
-__all__ = sorted(_PUBLIC)
-
-
-def __getattr__(name):
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'clo_gen' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"clo_gen.{_PUBLIC[name]}"), name)
-
-
-def __dir__():
-    return [*__all__, "__version__"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

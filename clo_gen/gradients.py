@@ -19,6 +19,8 @@ for free.
 
 import dataclasses
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -47,8 +49,7 @@ def relaxed(setup, temperature, *, straight_through=False):
     return dataclasses.replace(setup, mode=_relaxed(temperature, straight_through))
 
 
-@struct.dataclass
-class Statistic:
+class Statistic(struct.PyTreeNode):
     """A statistic of path values [N] and how it moves: its derivative is the mean over paths of
     slope x (derivative of the path's value) + score x (derivative of its log-probability)."""
 
@@ -99,8 +100,7 @@ def var(values, level, bandwidth=None):
     return Statistic(quantile, kernel / density, -(below - below.mean()) / density)
 
 
-@struct.dataclass
-class Gradient:
+class Gradient(struct.PyTreeNode):
     """A statistic of many paths and its gradient."""
 
     value: jax.Array  # []
@@ -122,13 +122,25 @@ def _split(args):
     return [jnp.asarray(x) for f, x in zip(free, leaves, strict=True) if f], join
 
 
-def gradient(one, args, numbers, statistic=mean, *, block=32):
+def gradient(one: Callable[[Any, jax.Array], tuple[jax.Array, jax.Array]], args: Any,
+             numbers: jax.Array, statistic: Callable[[jax.Array], Statistic] = mean, *,
+             block: int = 32) -> Gradient:
     """Gradient of statistic([one(args, i)[0] for i in numbers]) in every number of `args`.
 
     one(args, i) -> (value [], log_prob [] of its draws: 0 where none count). Paths run `block` at a
     time, forward and backward, so memory does not grow with their number; len(numbers) must be a
-    multiple of `block`, or less than it. A mean takes one pass (its baseline is that of the block);
-    other statistics take a forward pass first. Pure: jit the call.
+    multiple of `block`, or less than it, else ValueError. A mean takes one pass (its baseline is
+    that of the block); other statistics take a forward pass first. Pure: jit the call.
+
+    >>> def lost(recovery, i):  # one path's pool loss
+    ...     inputs = a.inputs.replace(tape=a.inputs.tape.replace(recovery_rate=recovery))
+    ...     path = cg.simulate(a.params, inputs, a.scenarios["adverse"],
+    ...                        cg.rng.path_key(jax.random.key(0), i), 0.0, setup=setup)
+    ...     return path.loss, path.log_prob
+    >>> setup = cg.gradients.expected(a.setup)
+    >>> found = jax.jit(lambda x: cg.gradient(lost, x, jnp.arange(4)))(a.inputs.tape.recovery_rate)
+    >>> found.gradient.shape, bool((found.gradient <= 0).all())  # [L] like the argument
+    ((24,), True)
     """
     n = numbers.shape[0]
     block = min(block, n)

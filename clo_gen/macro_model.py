@@ -11,6 +11,7 @@ caller's setting: conditions are met to a hundredth of a basis point.
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Mapping
 from types import ModuleType
 
 import jax
@@ -18,11 +19,12 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from clo_gen.assemble import HISTORY_MONTHS, load_macro, load_market
+from clo_gen.assembly import HISTORY_MONTHS, load_macro, load_market
 from clo_gen.io import conditions as condition_io
 from clo_gen.io import macro_paths
 from clo_gen.io.config import MacroConfig, RunConfig, cutoff_month, read_scenarios
 from clo_gen.io.deal import read_deal
+from clo_gen.io.macro import MacroHistory
 from clo_gen.io.problems import InputError
 from clo_gen.io.tables import config_path
 from clo_gen.io.toml import load_toml
@@ -37,6 +39,7 @@ from clo_gen.models import (
     scenario_paths,
 )
 from clo_gen.models.posterior_paths import Start
+from clo_gen.models.scenarios import Scenario
 
 CAPACITY = 4  # rows of the program that serves few conditions; more take the next power of four
 TOLERANCE = 1e-5  # how far a value may lie from its condition
@@ -87,7 +90,7 @@ class MacroModel:
     series: tuple[str, ...]  # M names
     scenarios: dict  # name -> models.scenarios.Scenario over the T months of a path
 
-    def scenario_of(self, scenario):
+    def scenario_of(self, scenario: str | Scenario) -> Scenario:
         """The Scenario itself where a name is given."""
         if not isinstance(scenario, str):
             return _double(scenario)
@@ -96,17 +99,24 @@ class MacroModel:
         return self.scenarios[scenario]
 
     @_in_double
-    def generate(self, n, key=None, scenario="baseline"):
+    def generate(self, n: int, key: jax.Array | None = None,
+                 scenario: str | Scenario = "baseline") -> np.ndarray:
         """Paths [n, T, M], fractions: path i is the one that the graph draws for path i of `key`.
 
         Without `key` (a typed key) the paths are the same each time.
+
+        >>> model = cg.macro_model_of(*cg.read_config(), months=24)
+        >>> model.generate(3, scenario="adverse").shape
+        (3, 24, 6)
         """
         start = Start(self.model, self.history, self.scenario_of(scenario))
         noise = posterior_paths.prior(start, _key(key), verbs=self.verbs, count=n)
         return np.asarray(posterior_paths.decode(start, noise, verbs=self.verbs))
 
     @_in_double
-    def generate_conditional(self, conditions, n=500, *, key=None, scenario="baseline", sds=8.0):
+    def generate_conditional(self, conditions: Mapping[str, dict | list[dict]], n: int = 500, *,
+                             key: jax.Array | None = None, scenario: str | Scenario = "baseline",
+                             sds: float = 8.0) -> ConditionalPaths:
         """ConditionalPaths: `n` draws of the model given that every condition holds.
 
         `conditions` is {series: dict or list of dicts}; a dict holds a `month` from 1 (or `months`)
@@ -114,13 +124,21 @@ class MacroModel:
         A condition that asks for more than `sds` standard deviations of the model's noise is out
         of reach. Raises InputError with every problem; what is out of reach is named with the
         range that is not. Without `key` the draws are the same each time.
+
+        >>> model = cg.macro_model_of(*cg.read_config(), months=24)
+        >>> paths = model.generate_conditional({"unemployment_rate": {"month": 12, "value": 0.06}},
+        ...                                    n=50)
+        >>> after_a_year = paths.values[:, 11, paths.series.index("unemployment_rate")]
+        >>> paths.values.shape, np.allclose(after_a_year, 0.06, atol=1e-5)
+        ((50, 24, 6), True)
         """
         chosen = self.scenario_of(scenario)
         judged = condition_io.judge(conditions, self.series, chosen.shape.shape[0], chosen.lower)
         return _conditional(self, judged, chosen, n, key, sds)
 
     @_in_double
-    def hold(self, path, n=1, *, key=None, scenario="baseline"):
+    def hold(self, path: np.ndarray, n: int = 1, *, key: jax.Array | None = None,
+             scenario: str | Scenario = "baseline") -> np.ndarray:
         """Paths [n, T, M] in which `path` [t, M] is held and the model fills what is nan.
 
         Where the first months are complete and the others free, the model goes on from the path as
@@ -140,7 +158,7 @@ class MacroModel:
         return _conditional(self, judged, chosen, n, key, None).values
 
     @_in_double
-    def replay(self, macro, start, how="differences"):
+    def replay(self, macro: MacroHistory, start: str, how: str = "differences") -> np.ndarray:
         """Path [t, M], t <= T, that repeats the real months of `macro` (io.macro.MacroHistory) from
         `start` ("2007-12") on; `hold` goes on where they end. `how`: models.scenario_paths.replay.
         """
@@ -152,18 +170,23 @@ class MacroModel:
                                                 np.asarray(baseline.lower), how))
 
     @_in_double
-    def blend(self, knots):
+    def blend(self, knots: Mapping[str, list[tuple[int, float]]]) -> Scenario:
         """Scenario from {name: [(month, weight), ...]}, weights linear between the months named."""
         months = self.scenario_of("baseline").shape.shape[0]
         names, weights = macro_paths.weights_over_time(knots, self.scenarios, months)
         return scenario_paths.blend([self.scenarios[name] for name in names], jnp.asarray(weights))
 
 
-def read_macro_model(run, months=60, until=None):
+def read_macro_model(run: str | pathlib.Path, months: int = 60,
+                     until: pd.Period | None = None) -> MacroModel:
     """MacroModel of the CVAE of a training run, over the `months` months after its history.
 
     The history is the one that the run was trained on, up to `until` (Period; None: its end). The
     four standard scenarios have their overlays calibrated. Raises InputError when `run` has none.
+
+    >>> model = cg.read_macro_model("runs/stage1")  # a run of clo-gen train
+    >>> model.generate(5, scenario="adverse").shape[:2]
+    (5, 60)
     """
     cvae, _ = load_learned(run, "macro", macro_cvae.Cvae)
     data = load_toml(pathlib.Path(run) / "config.toml")["macro"]["data"]
@@ -178,11 +201,16 @@ def read_macro_model(run, months=60, until=None):
     return MacroModel(cvae, macro_cvae, history, cvae.series, table)
 
 
-def macro_model_of(config: RunConfig, folder, months=None):
+def macro_model_of(config: RunConfig, folder: pathlib.Path,
+                   months: int | None = None) -> MacroModel:
     """MacroModel of a run config's own generator, VAR or CVAE, at the deal's closing, over `months`
     months (None: the deal's). Its scenarios are the config's and the baseline.
 
     Raises InputError for bad input, and for a generator that is no map of normal noise.
+
+    >>> model = cg.macro_model_of(*cg.read_config(), months=24)
+    >>> list(model.scenarios)
+    ['baseline', 'adverse', 'severely_adverse', 'stagflation']
     """
     verbs = {"var": macro_baseline, "cvae": macro_cvae}.get(config.macro.generator)
     if verbs is None:

@@ -17,8 +17,7 @@ CURVES = 4096  # paths whose curves are kept, for bands and pictures; means are 
 MAY_BE_MISSING = ("wal_years", "irr")  # nan where a class never repays, or no yield was found
 
 
-@struct.dataclass
-class PathNumbers:
+class PathNumbers(struct.PyTreeNode):
     """Numbers of each path, leading axis N."""
 
     loss: jax.Array  # [N] share of par
@@ -30,8 +29,7 @@ class PathNumbers:
     price: jax.Array  # [N, K]
 
 
-@struct.dataclass
-class PathCurves:
+class PathCurves(struct.PyTreeNode):
     """What happened on each path over time, leading axis N; float32."""
 
     macro: jax.Array  # [N, T, M]
@@ -45,8 +43,7 @@ class PathCurves:
     fees: jax.Array  # [N, P]
 
 
-@struct.dataclass
-class Kept:
+class Kept(struct.PyTreeNode):
     """What is kept of a block of paths."""
 
     numbers: PathNumbers

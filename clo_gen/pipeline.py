@@ -17,6 +17,7 @@ from clo_gen.deal import tranche
 from clo_gen.deal.steps import Waterfall
 from clo_gen.deal.waterfall import conservation_error, run_waterfall
 from clo_gen.models import loan_states, prepayment, systematic, trajectory_states
+from clo_gen.models.scenarios import Scenario
 from clo_gen.records import (
     Calendar,
     Collections,
@@ -48,8 +49,7 @@ class Setup:
     first_month: int = 0  # of a path, counted from 1970-01
 
 
-@struct.dataclass
-class Params:
+class Params(struct.PyTreeNode):
     """What a model learns or assumes; differentiate with respect to any of it."""
 
     macro: object
@@ -59,8 +59,7 @@ class Params:
     trajectory: object = None  # level 3, for the mode of that name
 
 
-@struct.dataclass
-class Inputs:
+class Inputs(struct.PyTreeNode):
     """One pool and one deal, with the market on the cut-off date."""
 
     tape: Tape
@@ -72,8 +71,7 @@ class Inputs:
     history: jax.Array  # [H, M] macro months up to the cut-off date
 
 
-@struct.dataclass
-class PathResult:
+class PathResult(struct.PyTreeNode):
     """All that one path leaves behind."""
 
     macro: MacroPath
@@ -86,8 +84,7 @@ class PathResult:
     log_prob: jax.Array  # [] log-probability of the drawn states; 0 in modes that keep none
 
 
-@struct.dataclass
-class Lived:
+class Lived(struct.PyTreeNode):
     """What a pool went through on one path."""
 
     collections: Collections
@@ -226,11 +223,21 @@ def distribute(inputs, collections, transitions, index, temperature, *, setup):
                          temperature, calendar=i.calendar, new=new)
 
 
-def simulate(params, inputs, scenario, key, temperature, *, setup):
+def simulate(params: Params, inputs: Inputs, scenario: Scenario, key: jax.Array,
+             temperature: jax.Array | float, *, setup: Setup) -> PathResult:
     """PathResult of one path; differentiable in `params` and `inputs` in `expected` mode.
 
     `key` is the path's own (rng.path_key); `temperature` [] softens tests, calls and events of
-    default, 0 is hard.
+    default, 0 is hard. Pure: jit, vmap, differentiate it. Nothing raises; `conservation_error`
+    says how far cash in and cash out differ, share of initial par.
+
+    >>> one = jax.jit(cg.simulate, static_argnames="setup")
+    >>> path = one(a.params, a.inputs, a.scenarios["adverse"],
+    ...            cg.rng.path_key(jax.random.key(0), 3), 0.0, setup=a.setup)
+    >>> path.macro.values.shape, path.cash.interest.shape  # [T, M] months, [P, K] payment dates
+    ((96, 6), (96, 4))
+    >>> bool(0 <= path.loss < 1), bool(path.conservation_error < 1e-9)
+    (True, True)
     """
     return simulate_from(params, inputs, scenario, rng.sources(key), temperature, setup=setup)
 
@@ -263,8 +270,19 @@ def follow(params, inputs, path: MacroPath, sources, temperature, *, setup, shif
     )
 
 
-def simulate_batch(params, inputs, scenario, key, path_numbers, temperature, *, setup):
-    """PathResult of many paths, leading axis N; path i is the same in any batch."""
+def simulate_batch(params: Params, inputs: Inputs, scenario: Scenario, key: jax.Array,
+                   path_numbers: jax.Array, temperature: jax.Array | float, *,
+                   setup: Setup) -> PathResult:
+    """PathResult of many paths, leading axis N; path i is the same in any batch.
+
+    `path_numbers` [N] int; the rest as for `simulate`, and pure as it is.
+
+    >>> many = jax.jit(cg.simulate_batch, static_argnames="setup")
+    >>> paths = many(a.params, a.inputs, a.scenarios["adverse"], jax.random.key(0),
+    ...              jnp.arange(4), 0.0, setup=a.setup)
+    >>> paths.loss.shape, paths.tranches.price.shape  # [N], [N, K]
+    ((4,), (4, 4))
+    """
 
     def one(i):
         return simulate(params, inputs, scenario, rng.path_key(key, i), temperature, setup=setup)

@@ -10,8 +10,7 @@ import jax
 from flax import struct
 
 
-@struct.dataclass
-class MacroPath:
+class MacroPath(struct.PyTreeNode):
     """One path of the macro series: fractions (0.045 = 4.5 %)."""
 
     history: jax.Array  # [H, M] the months before the path, for lags
@@ -19,15 +18,13 @@ class MacroPath:
     series: tuple[str, ...] = struct.field(pytree_node=False)  # M names
 
 
-@struct.dataclass
-class Transitions:
+class Transitions(struct.PyTreeNode):
     """Monthly transition matrices; rows sum to 1, masked entries are exactly 0."""
 
     matrix: jax.Array  # [C, T, S, S]; C may be 1, then it serves every cohort
 
 
-@struct.dataclass
-class Tape:
+class Tape(struct.PyTreeNode):
     """Loans at the cut-off date, judged and converted by io.tape."""
 
     balance: jax.Array  # [L] share of initial par; 0 for padding
@@ -54,8 +51,7 @@ class Tape:
     default_age: jax.Array  # [L] months since default at the cut-off; 0 for live loans
 
 
-@struct.dataclass
-class Schedule:
+class Schedule(struct.PyTreeNode):
     """Contract cash of each loan while it lives; the same on every path."""
 
     opening: jax.Array  # [T, L] balance at the start of the month, share of initial par
@@ -65,8 +61,7 @@ class Schedule:
     balloon: jax.Array  # [T, L] bool, a bullet or balloon falls due; see Tape.default_at_maturity
 
 
-@struct.dataclass
-class Flows:
+class Flows(struct.PyTreeNode):
     """What became of each loan in one month, as weights [L]; together they are its live weight."""
 
     survive: jax.Array  # live at the end of the month, or matured in it
@@ -75,8 +70,7 @@ class Flows:
     distressed: jax.Array  # live in the distressed state at the end of the month
 
 
-@struct.dataclass
-class Vectors:
+class Vectors(struct.PyTreeNode):
     """Assumptions by period in place of a model; they hold for every loan of the tape."""
 
     years: jax.Array  # [T] length of each period, for the yearly rates
@@ -86,16 +80,14 @@ class Vectors:
     default_at_maturity: jax.Array  # [] or [L]; see Tape
 
 
-@struct.dataclass
-class LoanPath:
+class LoanPath(struct.PyTreeNode):
     """Loan lives, kept only when asked for: weights over states after each month."""
 
     weights: jax.Array  # [T, L, S]; one-hot in `markov`, probabilities in `expected`
     cash: jax.Array  # [T, L] interest, principal and prepayment received, before recoveries
 
 
-@struct.dataclass
-class Collections:
+class Collections(struct.PyTreeNode):
     """Collateral cash and stock per month, share of initial par.
 
     Each month: opening performing = scheduled + prepayment + default + closing performing.
@@ -118,8 +110,7 @@ class Collections:
     par_by_state: jax.Array  # [T, S] closing par of live loans by state; S may be 0: not kept
 
 
-@struct.dataclass
-class Call:
+class Call(struct.PyTreeNode):
     """Optional redemption: the collateral is sold and a waterfall of its own repays the notes.
 
     A call on a given date is in the Calendar. A condition that is None does not exist.
@@ -132,8 +123,7 @@ class Call:
     fee_accrual: jax.Array  # [] share of the period's fees that accrue on the call date
 
 
-@struct.dataclass
-class EventOfDefault:
+class EventOfDefault(struct.PyTreeNode):
     """Acceleration: one sequential waterfall from then on."""
 
     covers: jax.Array  # [K] 1 for the classes in the denominator
@@ -143,8 +133,7 @@ class EventOfDefault:
     same_date: jax.Array  # [] 1: a par breach rules its own payment date; 0: the next one
 
 
-@struct.dataclass
-class Hedges:
+class Hedges(struct.PyTreeNode):
     """Interest-rate swaps and caps: what they pay goes to interest proceeds. Both legs accrue
     ACT/365 from payment date to payment date."""
 
@@ -154,8 +143,7 @@ class Hedges:
     is_swap: jax.Array  # [H] 1: the deal pays rate - index when that is positive; 0: a cap
 
 
-@struct.dataclass
-class Reserves:
+class Reserves(struct.PyTreeNode):
     """Reserve accounts: target = amount + rate x performing par + weights @ note balances."""
 
     initial: jax.Array  # [R] paid in at closing
@@ -164,8 +152,7 @@ class Reserves:
     of_notes: jax.Array  # [R, K]
 
 
-@struct.dataclass
-class Deal:
+class Deal(struct.PyTreeNode):
     """Terms of one deal as arrays (they batch and have gradients); equity is class K-1.
 
     What a deal does not have is None, so that deals of equal structure stack.
@@ -201,8 +188,7 @@ class Deal:
     reserves: Reserves | None = None
 
 
-@struct.dataclass
-class Calendar:
+class Calendar(struct.PyTreeNode):
     """Dates as year fractions, computed on the host by io.payment_calendar."""
 
     month_fraction: jax.Array  # [B, T] of each collection month, by day count (io.dates.DAY_COUNTS)
@@ -223,8 +209,7 @@ class Calendar:
     call_date: jax.Array  # [P] 1 on the date of a call that is certain
 
 
-@struct.dataclass
-class NewCollateral:
+class NewCollateral(struct.PyTreeNode):
     """What one unit of par bought with principal becomes on this path, by payment period.
 
     Its loans move between D live states and mature `term` periods after the purchase.
@@ -243,8 +228,7 @@ class NewCollateral:
     lag: int = struct.field(pytree_node=False)  # payment periods from default to recovery
 
 
-@struct.dataclass
-class TrancheCash:
+class TrancheCash(struct.PyTreeNode):
     """What the waterfall paid, per payment date, share of initial par."""
 
     interest: jax.Array  # [P, K] current and deferred interest; equity: all its distributions
@@ -268,8 +252,7 @@ class TrancheCash:
     left: jax.Array  # [P] closing cash in the interest and principal accounts
 
 
-@struct.dataclass
-class TrancheMetrics:
+class TrancheMetrics(struct.PyTreeNode):
     """One path's numbers per class [K]."""
 
     loss: jax.Array  # principal unpaid at maturity over original balance

@@ -16,8 +16,7 @@ CONDITION = 5
 TILT = 6
 
 
-@struct.dataclass
-class Sources:
+class Sources(struct.PyTreeNode):
     """The path key that each random source of a path draws from.
 
     All are the path's own; give one source the key of another path and it alone is redrawn, while

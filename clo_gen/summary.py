@@ -1,17 +1,21 @@
 """From the paths kept to the tables of a run: summary.json, tranches.csv, coverage.csv."""
 
 import importlib.metadata
+import json
+import pathlib
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
 from clo_gen import __version__
-from clo_gen.assemble import Assembly
+from clo_gen.assembly import Assembly
 from clo_gen.deal.tranche import attachment_points, closing_oc_ratios
 from clo_gen.io.problems import InputError
 from clo_gen.io.tables import sp_default_table
-from clo_gen.outcomes import CURVES, Outcome, PathNumbers
+from clo_gen.outcomes import CURVES, Outcome, PathNumbers, keep
+from clo_gen.pipeline import PathResult
 from clo_gen.risk.losses import note_losses, tail, yearly_rate
 from clo_gen.risk.rating import implied_rating, rating_name
 
@@ -59,16 +63,21 @@ def _quiet_mean(x):
                     np.nan)
 
 
-def _portfolio(r: Outcome):
-    t = tail(jnp.asarray(r.numbers.loss), LEVELS)
-    years = {"default_rate_by_year": r.means.default,
-             "prepayment_rate_by_year": r.means.prepayment}
+def _pool_losses(loss):
+    t = tail(jnp.asarray(loss), LEVELS)
     out = {"expected_loss": float(t.mean), "std_error": float(t.mean_error)}
     for i, level in enumerate(LEVELS):
         label = f"{level * 100:g}".replace(".", "_")
         out |= {f"var_{label}": float(t.var[i]), f"var_{label}_std_error": float(t.var_error[i]),
                 f"cvar_{label}": float(t.cvar[i]),
                 f"cvar_{label}_std_error": float(t.cvar_error[i])}
+    return out
+
+
+def _portfolio(r: Outcome):
+    years = {"default_rate_by_year": r.means.default,
+             "prepayment_rate_by_year": r.means.prepayment}
+    out = _pool_losses(r.numbers.loss)
     for name, events in years.items():
         rates = yearly_rate(jnp.asarray(events), jnp.asarray(r.means.opening))
         out[name] = [_number(rate) for rate in rates]
@@ -104,6 +113,38 @@ def _implied_rating(p, paths, wal):
     upper = p + max(1.96 * np.sqrt(p * (1.0 - p) / paths), (3.0 - 3.0 * p) / paths)
     table = sp_default_table()
     return rating_name(table, implied_rating(upper, float(_quiet_mean(wal)), table))
+
+
+def pool_risk(paths: PathResult) -> pd.Series:
+    """The pool's loss over paths [N]: expected_loss and, at 90, 95, 99 and 99.9 %, var_* and
+    cvar_*, each with its Monte Carlo standard error; shares of initial par. See risk.losses.tail.
+
+    >>> cg.pool_risk(cg.simulate_scenario(a, "adverse", 32)).round(2).head(4)
+    expected_loss       0.11
+    std_error           0.01
+    var_90              0.19
+    var_90_std_error    0.02
+    dtype: float64
+    """
+    return pd.Series(_pool_losses(paths.loss))
+
+
+def class_risk(a: Assembly, paths: PathResult) -> pd.DataFrame:
+    """Class numbers over paths [N], one row a class, senior first; DEFINITIONS says what they mean.
+    Shares of original balance, years and yearly yields; nan where there is none.
+
+    >>> paths = cg.simulate_scenario(a, "adverse", 32)
+    >>> cg.class_risk(a, paths)[["expected_loss", "wal_years", "price"]].round(2)
+            expected_loss  wal_years  price
+    class
+    A                0.00       2.32   1.00
+    B                0.03       5.26   0.97
+    C                0.23       5.79   0.82
+    junior           0.56        NaN   0.32
+    """
+    numbers = jax.tree.map(np.asarray, keep(paths).numbers)
+    rows = [_tranche(numbers, k) for k in range(len(a.deal.classes))]
+    return pd.DataFrame(rows, index=pd.Index(a.deal.classes, name="class"))
 
 
 def _versions():
@@ -153,6 +194,17 @@ def summarise(a: Assembly, results):
         "versions": _versions(),
         "definitions": DEFINITIONS,
     }
+
+
+def read_summary(folder):
+    """The content of a run folder's summary.json. Raises InputError where there is none."""
+    try:
+        summary = json.loads((pathlib.Path(folder) / "summary.json").read_text())
+    except (OSError, ValueError):
+        summary = None
+    if not (isinstance(summary, dict) and {"scenarios", "deal", "pool"} <= summary.keys()):
+        raise InputError(f"{folder}: no run; want a folder written by clo-gen run")
+    return summary
 
 
 def tranche_table(summary):

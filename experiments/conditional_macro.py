@@ -21,7 +21,7 @@ jax.config.update("jax_enable_x64", True)
 
 import numpy as np  # noqa: E402
 
-from clo_gen.assemble import assemble  # noqa: E402
+from clo_gen.assembly import assemble  # noqa: E402
 from clo_gen.evaluate import conditional  # noqa: E402
 from clo_gen.io.config import read_config, read_scenarios  # noqa: E402
 from clo_gen.io.problems import InputError  # noqa: E402

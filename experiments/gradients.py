@@ -22,7 +22,7 @@ jax.config.update("jax_enable_x64", True)
 import jax.numpy as jnp  # noqa: E402
 
 from clo_gen import gradients, pipeline, rng  # noqa: E402
-from clo_gen.assemble import assemble  # noqa: E402
+from clo_gen.assembly import assemble  # noqa: E402
 from clo_gen.io.config import read_config  # noqa: E402
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

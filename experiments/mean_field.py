@@ -18,7 +18,7 @@ jax.config.update("jax_enable_x64", True)
 import numpy as np  # noqa: E402
 
 from clo_gen import pipeline, rng  # noqa: E402
-from clo_gen.assemble import assemble  # noqa: E402
+from clo_gen.assembly import assemble  # noqa: E402
 from clo_gen.deal import tranche  # noqa: E402
 from clo_gen.io.config import read_config  # noqa: E402
 from clo_gen.models import systematic  # noqa: E402

@@ -26,7 +26,7 @@ import numpy as np  # noqa: E402
 
 from clo_gen.analysis import reverse_stress as rs  # noqa: E402
 from clo_gen.analysis.likeliest_path import first_along  # noqa: E402
-from clo_gen.assemble import assemble  # noqa: E402
+from clo_gen.assembly import assemble  # noqa: E402
 from clo_gen.io.config import read_config  # noqa: E402
 from clo_gen.jobs.reverse_stress import Request, event_of, examine  # noqa: E402
 

@@ -18,7 +18,7 @@ jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_num_cpu_devices", 2)
 
 from clo_gen.analysis.settings import Settings  # noqa: E402
-from clo_gen.assemble import assemble  # noqa: E402
+from clo_gen.assembly import assemble  # noqa: E402
 from clo_gen.io.config import read_config  # noqa: E402
 from clo_gen.jobs.sensitivity import attribute, sensitivities  # noqa: E402
 

@@ -14,7 +14,7 @@ import jax
 
 jax.config.update("jax_enable_x64", True)
 
-from clo_gen.assemble import assemble  # noqa: E402
+from clo_gen.assembly import assemble  # noqa: E402
 from clo_gen.io.config import read_config  # noqa: E402
 from clo_gen.jobs.structure import Request, structure  # noqa: E402
 

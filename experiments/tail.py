@@ -34,7 +34,7 @@ from clo_gen.analysis.tilt_search import (  # noqa: E402
     find_tilt,
     unit,
 )
-from clo_gen.assemble import assemble  # noqa: E402
+from clo_gen.assembly import assemble  # noqa: E402
 from clo_gen.io.config import read_config  # noqa: E402
 from clo_gen.jobs.tail import TILTS, Request, judge  # noqa: E402
 

@@ -24,7 +24,7 @@ jax.config.update("jax_debug_key_reuse", True)
 
 import pytest  # noqa: E402
 
-from clo_gen.assemble import assemble  # noqa: E402
+from clo_gen.assembly import assemble  # noqa: E402
 from clo_gen.io.config import read_config  # noqa: E402
 from clo_gen.io.tables import config_path  # noqa: E402
 

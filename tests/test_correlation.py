@@ -18,7 +18,7 @@ from clo_gen import pipeline, rng
 from clo_gen.analysis import default_correlation as dc
 from clo_gen.analysis import loadings, variance
 from clo_gen.analysis.conditional_losses import loan_moments
-from clo_gen.assemble import assemble
+from clo_gen.assembly import assemble
 from clo_gen.cli import app
 from clo_gen.io.config import CalibrationConfig, read_config
 from clo_gen.io.problems import InputError

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from clo_gen.assemble import assemble
+from clo_gen.assembly import assemble
 from clo_gen.io.config import read_config
 
 ROOT = pathlib.Path(__file__).parent.parent

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from clo_gen.assemble import assemble
+from clo_gen.assembly import assemble
 from clo_gen.io.config import read_config
 from clo_gen.io.problems import InputError
 from clo_gen.jobs.init import OBLIGORS, init_job

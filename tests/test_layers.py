@@ -13,13 +13,13 @@ TIERS = (  # from the ground up
     ("models", "cash", "deal", "risk"),
     ("pipeline", "io"),
     ("learned", "provenance", "gradients"),
-    ("assemble", "break_even", "explain", "outcomes"),
+    ("assembly", "break_even", "explain", "outcomes"),
     ("analysis", "hypo", "macro_model", "report", "summary", "train"),
     ("evaluate",),
     ("levels", "plots"),
     ("terminal",),
     ("jobs",),
-    ("bench",),
+    ("bench", "runs"),
     ("cli",), ("__main__",), ("__init__",),
 )
 LAYER = {part: number for number, tier in enumerate(TIERS) for part in tier}
@@ -54,8 +54,8 @@ def test_imports_go_down(path):
 def test_libraries_stay_in_their_place(name, folder):
     allowed = {folder}
     if name == "pandas":
-        allowed |= {"summary", "evaluate", "train", "assemble", "hypo", "jobs", "macro_model",
-                    "analysis"}
+        allowed |= {"summary", "evaluate", "train", "assembly", "hypo", "jobs", "macro_model",
+                    "analysis", "runs"}
     for path in PACKAGE.rglob("*.py"):
         if f"import {name}" in path.read_text() or f"from {name}" in path.read_text():
             assert part_of(path) in allowed, path

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from conftest import SMALL, short_deal
 
-from clo_gen.assemble import assemble
+from clo_gen.assembly import assemble
 from clo_gen.io.config import read_config
 from clo_gen.io.folders import choose_folder, new_folder
 from clo_gen.io.problems import InputError

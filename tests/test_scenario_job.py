@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from clo_gen.assemble import assemble
+from clo_gen.assembly import assemble
 from clo_gen.io.config import read_config
 from clo_gen.io.given_paths import read_paths, write_paths
 from clo_gen.io.problems import InputError

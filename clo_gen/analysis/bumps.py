@@ -26,8 +26,7 @@ from clo_gen.records import MacroPath, Transitions
 QUARTER = 3  # months
 
 
-@struct.dataclass
-class Bumps:
+class Bumps(struct.PyTreeNode):
     """Perturbations by name; zero is the base. Rates are yearly fractions, log-odds are natural.
 
     R live states, Q quarters of the path; the other letters as in clo_gen.records.
@@ -48,8 +47,7 @@ class Bumps:
     loan_par: jax.Array  # [L] par moved into a loan out of all others pro rata, of initial par
 
 
-@struct.dataclass
-class Case:
+class Case(struct.PyTreeNode):
     """What a revaluation reads beside the bumps and the path numbers."""
 
     params: Params
@@ -60,8 +58,7 @@ class Case:
     yields: jax.Array  # [K] where the net present values among the outcomes are taken
 
 
-@struct.dataclass
-class Tilted:
+class Tilted(struct.PyTreeNode):
     """A transition model and what is added to its log-odds of default [R]."""
 
     model: object
@@ -176,8 +173,7 @@ def outcome_names(classes):
                            for name in classes))
 
 
-@struct.dataclass
-class Paths:
+class Paths(struct.PyTreeNode):
     """What single paths add to the outcomes.
 
     The IRR of a class is that of its mean cash, not the mean of IRRs by path: those are -1 wherever

@@ -14,8 +14,7 @@ from clo_gen import pipeline
 from clo_gen.models import loan_states, systematic
 
 
-@struct.dataclass
-class LoanMoments:
+class LoanMoments(struct.PyTreeNode):
     """Of each loan given the systematic draws; losses in shares of the pool's initial par."""
 
     mean: jax.Array  # [L] expected loss

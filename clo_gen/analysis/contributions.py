@@ -19,7 +19,7 @@ import pandas as pd
 from clo_gen import mesh, pipeline, rng
 from clo_gen.analysis.bumps import Case
 from clo_gen.analysis.settings import Settings, case_of
-from clo_gen.assemble import Assembly
+from clo_gen.assembly import Assembly
 from clo_gen.pipeline import Setup
 
 LEVELS = (0.95, 0.99)  # of the CVaR that loans contribute to

@@ -22,8 +22,7 @@ from clo_gen.analysis.conditional_losses import loan_moments
 from clo_gen.models import copula
 
 
-@struct.dataclass
-class PairSums:
+class PairSums(struct.PyTreeNode):
     """Sums over the paths of one block."""
 
     loan: jax.Array  # [H, L] default probabilities

@@ -10,7 +10,7 @@ from clo_gen import pipeline
 from clo_gen.analysis.attribution import mixed_outcomes, shapley
 from clo_gen.analysis.bumps import QUARTER, Case
 from clo_gen.analysis.sensitivity import model_of, value
-from clo_gen.assemble import Assembly
+from clo_gen.assembly import Assembly
 from clo_gen.cash.schedule import schedule
 from clo_gen.io.problems import Problems
 

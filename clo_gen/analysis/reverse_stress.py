@@ -39,8 +39,7 @@ class Event:
     index: int  # class k, or test q
 
 
-@struct.dataclass
-class Problem:
+class Problem(struct.PyTreeNode):
     """Pool, deal, models and scenario of a search."""
 
     params: pipeline.Params
@@ -49,8 +48,7 @@ class Problem:
     key: jax.Array  # asked for by the graph; `expected` draws nothing from it
 
 
-@struct.dataclass
-class Margin:
+class Margin(struct.PyTreeNode):
     """How far one path is from the event."""
 
     margin: jax.Array  # [] positive: it does not happen

@@ -21,8 +21,7 @@ from clo_gen.deal.analytics import internal_rate
 from clo_gen.pipeline import Setup
 
 
-@struct.dataclass
-class Sums:
+class Sums(struct.PyTreeNode):
     """Sums over the paths of a block; see bumps.Paths."""
 
     values: jax.Array  # [O]

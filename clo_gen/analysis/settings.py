@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from clo_gen.analysis.bumps import Case
-from clo_gen.assemble import Assembly
+from clo_gen.assembly import Assembly
 from clo_gen.io.problems import Problems
 
 TEMPERATURE = 0.01  # of the tests where the config's are hard

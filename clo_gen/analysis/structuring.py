@@ -27,8 +27,7 @@ MOST_MOVE = 0.25  # share by which a spread may leave the quoted one
 REPAID = 1e-9  # share of par below which a class is repaid
 
 
-@struct.dataclass
-class Pools:
+class Pools(struct.PyTreeNode):
     """Sampled lives of the pool, leading axis N: all the waterfall asks for."""
 
     collections: object  # records.Collections
@@ -36,8 +35,7 @@ class Pools:
     new: object  # records.NewCollateral, or None
 
 
-@struct.dataclass
-class Market:
+class Market(struct.PyTreeNode):
     """How spreads and triggers follow sizes; what stands at the start keeps its terms."""
 
     start: object  # records.Deal
@@ -46,8 +44,7 @@ class Market:
     rank: jax.Array  # [K] int: pari passu classes share one
 
 
-@struct.dataclass
-class Outcome:
+class Outcome(struct.PyTreeNode):
     """A structure over N paths."""
 
     irr: jax.Array  # [] of the mean cash of equity at its price

@@ -27,8 +27,7 @@ REPLICATIONS = 32  # independent shifts of the even sequence; path i belongs to 
 BESIDE = 2**32 - 1  # number of a path that no run reaches: its key draws what all paths share
 
 
-@struct.dataclass
-class Tilt:
+class Tilt(struct.PyTreeNode):
     """Where the noise is drawn: J directions, a mixture of M shifts along them."""
 
     basis: jax.Array  # [J, D] orthonormal rows, or rows of 0
@@ -40,8 +39,7 @@ class Tilt:
     twisted: jax.Array  # [M] ... under the shifts where this is 1, not 0
 
 
-@struct.dataclass
-class Outcome:
+class Outcome(struct.PyTreeNode):
     """What is kept of a path."""
 
     loss: jax.Array  # [] of the pool, share of its par

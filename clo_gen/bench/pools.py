@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from clo_gen import gradients, pipeline, rng
-from clo_gen.assemble import assemble
+from clo_gen.assembly import assemble
 from clo_gen.bench.measure import compiled, scaled
 from clo_gen.io.config import read_config
 from clo_gen.io.tables import config_path

@@ -16,8 +16,7 @@ from clo_gen.records import Deal, Flows, Schedule, Tape
 BUCKET_EDGES = (0.5, 0.6, 0.7, 0.8)  # market values of CCC par, of par: B = 5 buckets
 
 
-@struct.dataclass
-class Carrying:
+class Carrying(struct.PyTreeNode):
     """What the coverage tests count each loan at, of par; the same on every path."""
 
     defaulted_price: jax.Array  # [] cap of a defaulted loan's recovery
@@ -26,8 +25,7 @@ class Carrying:
     bucket: jax.Array  # [L, B] 1 in the bucket of its market value as a CCC loan
 
 
-@struct.dataclass
-class MonthCash:
+class MonthCash(struct.PyTreeNode):
     """Sums over loans, share of initial par; see records.Collections."""
 
     interest: jax.Array

@@ -12,8 +12,7 @@ from clo_gen.cash.vectors import period_rate
 from clo_gen.records import Calendar, NewCollateral
 
 
-@struct.dataclass
-class Purchases:
+class Purchases(struct.PyTreeNode):
     """Assumptions about what is bought."""
 
     mix: jax.Array  # [D] shares of the live states

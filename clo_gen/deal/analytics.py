@@ -140,8 +140,7 @@ def wal_years(principal, years):
     return safe_ratio(jnp.sum(years * principal), jnp.sum(principal), jnp.nan)
 
 
-@struct.dataclass
-class EquityReturn:
+class EquityReturn(struct.PyTreeNode):
     irr: object  # [] effective yearly; -1 when nothing comes back
     irr_converged: object  # [] bool
     cash_on_cash: object  # [P] payment over cost, each date; not annualised

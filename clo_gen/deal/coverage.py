@@ -15,8 +15,7 @@ from clo_gen.numerics import greater, lesser, safe_ratio
 PAID_OFF = 1e3  # ratio of a class that has nothing outstanding or due: passes any trigger
 
 
-@struct.dataclass
-class Collateral:
+class Collateral(struct.PyTreeNode):
     """Collateral at the end of one collection period, share of initial par."""
 
     performing: jax.Array  # []

@@ -8,8 +8,7 @@ from clo_gen.deal import coverage
 from clo_gen.records import Calendar, Collections, Deal
 
 
-@struct.dataclass
-class Date:
+class Date(struct.PyTreeNode):
     """One payment date: what was collected for it, and its terms."""
 
     interest: jax.Array  # [] interest proceeds

@@ -12,8 +12,7 @@ from clo_gen.deal.claims import ACCOUNTS, claims_of_step, tests_of_step
 from clo_gen.numerics import gate, greater, lesser, occurs
 
 
-@struct.dataclass
-class Ledger:
+class Ledger(struct.PyTreeNode):
     """What is owed and held as the steps of a date are paid."""
 
     owed: tuple  # C scalars, by claims.Claims
@@ -22,8 +21,7 @@ class Ledger:
     cure: tuple  # Q scalars: repaid or diverted for the test
 
 
-@struct.dataclass
-class Today:
+class Today(struct.PyTreeNode):
     """What a date's steps read: fixed once its cash and events are known."""
 
     billed: tuple  # C scalars

@@ -17,8 +17,7 @@ from clo_gen.numerics import safe_ratio, scalars
 from clo_gen.records import Deal, NewCollateral, TrancheCash
 
 
-@struct.dataclass
-class Opened:
+class Opened(struct.PyTreeNode):
     """A date whose cash and events are known and of which nothing has been paid."""
 
     today: Today

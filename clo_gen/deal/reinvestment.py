@@ -13,8 +13,7 @@ from clo_gen.numerics import greater, lesser, safe_ratio
 from clo_gen.records import NewCollateral
 
 
-@struct.dataclass
-class Bought:
+class Bought(struct.PyTreeNode):
     """Stock of bought collateral, and what the dates to come still need to know."""
 
     par: jax.Array  # [D] performing, by state
@@ -23,8 +22,7 @@ class Bought:
     defaulted: jax.Array  # [P] par that defaulted in each period
 
 
-@struct.dataclass
-class Period:
+class Period(struct.PyTreeNode):
     """One period of NewCollateral."""
 
     stay: jax.Array  # [D, D]
@@ -34,8 +32,7 @@ class Period:
     matured: jax.Array  # [D]
 
 
-@struct.dataclass
-class Cash:
+class Cash(struct.PyTreeNode):
     """What bought collateral paid in a period."""
 
     interest: jax.Array

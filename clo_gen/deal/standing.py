@@ -10,8 +10,7 @@ from clo_gen.numerics import greater, lesser, scalars
 from clo_gen.records import Deal
 
 
-@struct.dataclass
-class Standing:
+class Standing(struct.PyTreeNode):
     """What the deal remembers between payment dates."""
 
     balance: jax.Array  # [K]

@@ -57,8 +57,7 @@ def closing_oc_ratios(deal: Deal, group=None):
     return 1.0 / _debt_down_to(deal, group)[0][:-1]
 
 
-@struct.dataclass
-class Cushion:
+class Cushion(struct.PyTreeNode):
     """Room of a coverage test; nan where it was not tested or the classes are paid off."""
 
     points: jax.Array  # [P, Q] ratio less trigger

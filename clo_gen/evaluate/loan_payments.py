@@ -27,8 +27,7 @@ FORECASTS = ("given state", "ahead, living", "ahead")
 _SMALL = 1.5  # schedules: months that pay at most that are also scored by themselves
 
 
-@struct.dataclass
-class Rows:
+class Rows(struct.PyTreeNode):
     """Loan-months [R] to forecast, with what the model has seen before them."""
 
     before: object

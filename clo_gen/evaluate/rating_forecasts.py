@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from clo_gen import rng
-from clo_gen.assemble import HISTORY_MONTHS, fit_macro, fit_transitions, load_macro
+from clo_gen.assembly import HISTORY_MONTHS, fit_macro, fit_transitions, load_macro
 from clo_gen.evaluate.backtest import CountForecast
 from clo_gen.io import default_counts
 from clo_gen.io.config import read_scenarios

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pandas as pd
 
-from clo_gen.assemble import covariates_at, fit_transitions
+from clo_gen.assembly import covariates_at, fit_transitions
 from clo_gen.models.transition_baseline import log_likelihood, predict_at
 
 LABELS = {

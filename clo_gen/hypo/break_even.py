@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from clo_gen.assemble import assemble
+from clo_gen.assembly import assemble
 from clo_gen.break_even import break_even_default_rates, timing_curves
 from clo_gen.hypo.tape import as_tape
 from clo_gen.io.config import read_config

@@ -26,8 +26,7 @@ ROUNDS = 6  # numbers of obligors tried
 HALVINGS = 30  # of a line search
 
 
-@struct.dataclass
-class Traded:
+class Traded(struct.PyTreeNode):
     """The portfolio a solve found. A price is d objective / d limit, 0 where the limit has room.
 
     Differentiable once in limits, trading and positions: the objective always, shares where the
@@ -46,8 +45,7 @@ class Traded:
     converged: jax.Array  # [] bool: kkt and breach within TOLERANCE
 
 
-@struct.dataclass
-class _Case:
+class _Case(struct.PyTreeNode):
     """What an objective reads."""
 
     limits: QualityLimits
@@ -57,8 +55,7 @@ class _Case:
     region: jax.Array | None = None  # [L] int below L
 
 
-@struct.dataclass
-class _Tried:
+class _Tried(struct.PyTreeNode):
     """A pool on the way."""
 
     x: jax.Array  # [n] variables of hypo.trading.program_of

@@ -113,8 +113,7 @@ def _between(p: DiscreteProblem, found, w):
                   jnp.where(industry, _kept(p.ind_exceptions, ind_keep), 0.0)))
 
 
-@struct.dataclass
-class _Listed:
+class _Listed(struct.PyTreeNode):
     """A pool obligor by obligor, not yet rated."""
 
     settings: Settings

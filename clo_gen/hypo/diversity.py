@@ -20,8 +20,7 @@ def industry_score(units, table: DiversityTable):
     return table.score[jnp.maximum(place, 0)]
 
 
-@struct.dataclass
-class ScoreIndex:
+class ScoreIndex(struct.PyTreeNode):
     """A DiversityTable cut into even cells that hold at most one bound: a look-up is three reads,
     where a search takes eight rounds of them."""
 

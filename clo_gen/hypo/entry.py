@@ -8,7 +8,9 @@ Reference: hypo_pool_api. Limits are judged by clo_gen.hypo.problem, before anyt
 import functools
 import inspect
 from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 import jax
 import numpy as np
@@ -33,39 +35,68 @@ from clo_gen.hypo.problem import (
 from clo_gen.hypo.records import MONITOR_STAGES, STAGES
 from clo_gen.io.problems import InputError, Problems, collect_complaints
 
+Exceptions = Iterable[ConcLimitException | tuple[int, float]] | None
+Forced = tuple[int, float] | None  # (rating, share of the pool)
+RiskScores = Mapping[int, float] | Sequence[float] | None
 
-def hypo_pool_discrete_constraints(pool_par, conc_limit_basis, dscore_min, ob_max, ind_max,
-                                   riskscore_max, ob_exceptions, ind_exceptions, ob_floor,
-                                   ind_floor, risk_score_tbl=None, tables=None, force_high=None,
-                                   force_low=None, is_simple_industry=False,
-                                   n_simple_industry=40):
+
+def hypo_pool_discrete_constraints(
+        pool_par: float, conc_limit_basis: float, dscore_min: float, ob_max: float, ind_max: float,
+        riskscore_max: float, ob_exceptions: Exceptions, ind_exceptions: Exceptions,
+        ob_floor: float, ind_floor: float, risk_score_tbl: RiskScores = None,
+        tables: dict | None = None, force_high: Forced = None, force_low: Forced = None,
+        is_simple_industry: bool = False, n_simple_industry: int = 40) -> HypoPool:
     """HypoPool: the most concentrated, worst rated pool that the limits allow.
 
     Percentages are fractions of `conc_limit_basis`; `ob_exceptions` and `ind_exceptions` list
     ConcLimitException or (number, percentage). `risk_score_tbl` ({rating: score} or a list, best
     first) and `tables` ({"dscore": [n, 2] of (lower bound, score), "ind_codes": [n]}) are the
     shipped ones when None. `force_high` and `force_low` are (rating, share of the pool) or None.
-    Raises ValueError with every problem of the inputs.
+    Par and basis in currency. Raises ValueError with every problem of the inputs.
+
+    >>> pool = cg.hypo_pool_discrete_constraints(
+    ...     pool_par=431.16e6, conc_limit_basis=500e6, dscore_min=55, riskscore_max=3218.21,
+    ...     ob_max=0.02, ind_max=0.10, ob_exceptions=[(5, 0.025)],
+    ...     ind_exceptions=[(1, 0.15), (2, 0.12)], ob_floor=0.005, ind_floor=0.04)
+    >>> pool["is_solve"], round(pool["dscore"], 3), round(pool["riskscore"], 2)
+    (True, 55.025, 3216.3)
+    >>> pool.to_frame().head(2).round(4)
+               pct         par  industry  region  rating
+    obligor
+    OB001    0.029  12500000.0         0       0      16
+    OB002    0.029  12500000.0         0       0      16
     """
     return hypo_pools_discrete([dict(locals())])[0]
 
 
-def hypo_pool_formula_constraints(hypo_pool_diversity, run_mode, rs_abs_max, coef_bdr, coef_sdr,
-                                  risk_score_tbl, IDT_sp, WARF_sp, rvst_target_par,
-                                  collat_prin_amt, was, warr, wal, rs_bound_lower,
-                                  rs_bound_higher, monitor_cushion=None, force_high=None,
-                                  force_low=None):
+def hypo_pool_formula_constraints(
+        hypo_pool_diversity: Iterable[Obligor] | Mapping[str, Obligor], run_mode: str,
+        rs_abs_max: float, coef_bdr: Sequence[float], coef_sdr: Sequence[float] | None,
+        risk_score_tbl: RiskScores, IDT_sp: np.ndarray | None, WARF_sp: RiskScores,
+        rvst_target_par: float, collat_prin_amt: float, was: float, warr: float, wal: float,
+        rs_bound_lower: float, rs_bound_higher: float, monitor_cushion: float | None = None,
+        force_high: Forced = None, force_low: Forced = None) -> HypoResultMonitor:
     """HypoResultMonitor: the worst rating mixture of a pool that still passes the CDO Monitor.
 
     `hypo_pool_diversity` is a list of Obligor, or the `obligors` of a discrete result; `run_mode`
     "SP_WARF" or "EPDR". Coefficients are positive, in the published order; `coef_sdr`,
     `risk_score_tbl`, `IDT_sp` ([ratings, years] of fractions) and `WARF_sp` are the shipped ones
-    when None. Raises ValueError with every problem of the inputs.
+    when None. Pars in currency, `was` and `warr` fractions, `wal` years, SDR and BDR fractions.
+    Raises ValueError with every problem of the inputs.
+
+    >>> pool = [cg.hypo.Obligor(0.02, industry=n % 10) for n in range(50)]
+    >>> monitor = cg.hypo_pool_formula_constraints(
+    ...     pool, run_mode="SP_WARF", rs_abs_max=4000, coef_bdr=[0.109706, 4.140929, 1.064031],
+    ...     coef_sdr=None, risk_score_tbl=None, IDT_sp=None, WARF_sp=None, rvst_target_par=500e6,
+    ...     collat_prin_amt=499e6, was=0.0394, warr=0.36, wal=4.6, rs_bound_lower=1000,
+    ...     rs_bound_higher=4000)
+    >>> monitor.is_solve, round(monitor.riskscore_solution), round(monitor.sdr, 3)
+    (True, 2630, 0.651)
     """
     return hypo_pools_formula([dict(locals())])[0]
 
 
-def hypo_pools_discrete(deals):
+def hypo_pools_discrete(deals: Sequence[dict]) -> list[HypoPool]:
     """[HypoPool] of many deals, each a dict of hypo_pool_discrete_constraints's arguments."""
     judged = judged_discrete(deals)
     exceptions, groups = (rounded_up(max(len(i[name]) for i in judged), to) for name, to in (
@@ -91,7 +122,7 @@ def _shape(i):
             *(np.asarray(i[name], float).tobytes() for name in ("risk_score", "bound", "score")))
 
 
-def hypo_pools_formula(deals):
+def hypo_pools_formula(deals: Sequence[dict]) -> list[HypoResultMonitor]:
     """[HypoResultMonitor] of many deals, each a dict of hypo_pool_formula_constraints's arguments.
     """
     judged = judged_formula(deals)
@@ -190,7 +221,8 @@ def _monitor(i, r):
         obligors=obligors, stage=MONITOR_STAGES[int(r.stage)], tables=i["label"])
 
 
-def hypo_pool_cqt(matrix, between=0, **limits):
+def hypo_pool_cqt(matrix: Sequence[Sequence[float]], between: int = 0,
+                  **limits: Any) -> list[HypoPool]:
     """[HypoPool] for every row of a collateral quality matrix, solved in one batch.
 
     `matrix` lists rows (diversity, risk score, spread, recovery); `between` further rows are put

@@ -22,8 +22,7 @@ AVERAGES = ("diversity score", "risk score", "spread", "recovery", "life")
 _SIGN = (1.0, -1.0, 1.0, 1.0, -1.0)  # of AVERAGES: 1 tests a minimum, -1 a maximum
 
 
-@struct.dataclass
-class Quality:
+class Quality(struct.PyTreeNode):
     """Q tests in the order of `names_of_tests`, each in its own unit: scores, fractions, years
     (life), shares of the portfolio. No limit is an infinite threshold."""
 

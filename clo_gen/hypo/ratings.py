@@ -14,8 +14,7 @@ from clo_gen.hypo.records import Locks, Pool
 from clo_gen.numerics import safe_ratio
 
 
-@struct.dataclass
-class Belly:
+class Belly(struct.PyTreeNode):
     """What the locks leave: obligors first .. end - 1, which the target score decides."""
 
     cumulative: jax.Array  # [N] share of obligors 0..i
@@ -29,8 +28,7 @@ class Belly:
         return self.locked[0]
 
 
-@struct.dataclass
-class Mix:
+class Mix(struct.PyTreeNode):
     """Four blocks of the pool by falling share, each with one rating."""
 
     share: jax.Array  # [4]: locked low, worse and better part of the belly, locked high

@@ -13,8 +13,7 @@ MONITOR_STAGES = ("max_passes", "min_fails", "upper_bound_passes", "bisection") 
 LEVELS = {"SP_WARF": "rating factor", "EPDR": "default rate"}  # run modes, and what they average
 
 
-@struct.dataclass
-class Locks:
+class Locks(struct.PyTreeNode):
     """Ratings fixed before the rest is solved; a share of 0 locks nothing."""
 
     low_rating: jax.Array  # [] int, on the largest obligors
@@ -23,8 +22,7 @@ class Locks:
     high_share: jax.Array  # []
 
 
-@struct.dataclass
-class Pool:
+class Pool(struct.PyTreeNode):
     """A hypothetical pool: obligors by falling share, then padding."""
 
     share: jax.Array  # [N] sums to 1; 0 for padding
@@ -34,24 +32,21 @@ class Pool:
     count: jax.Array  # [] int, obligors that are not padding
 
 
-@struct.dataclass
-class DiversityTable:
+class DiversityTable(struct.PyTreeNode):
     """Industry diversity score by aggregate equivalent units: the highest bound not above."""
 
     bound: jax.Array  # [X] rising, from 0
     score: jax.Array  # [X]
 
 
-@struct.dataclass
-class Tables:
+class Tables(struct.PyTreeNode):
     """Look-up tables; deals that share them run in one batch."""
 
     risk_score: jax.Array  # [R] rising
     diversity: DiversityTable
 
 
-@struct.dataclass
-class DiscreteProblem:
+class DiscreteProblem(struct.PyTreeNode):
     """One row of a collateral quality matrix and the concentration limits, shares of the basis."""
 
     pool_par: jax.Array  # []
@@ -70,8 +65,7 @@ class DiscreteProblem:
     is_simple_industry: bool = struct.field(pytree_node=False)  # obligor i: i mod n_simple_industry
 
 
-@struct.dataclass
-class DiscreteResult:
+class DiscreteResult(struct.PyTreeNode):
     """What the discrete solve found; limits and exceptions are shares of the basis again."""
 
     is_solve: jax.Array  # [] bool
@@ -87,8 +81,7 @@ class DiscreteResult:
     pool: Pool
 
 
-@struct.dataclass
-class FormulaProblem:
+class FormulaProblem(struct.PyTreeNode):
     """A CDO Monitor test in its formula version."""
 
     bdr_coefficients: jax.Array  # [3] C0, WAS, WARR
@@ -108,8 +101,7 @@ class FormulaProblem:
     run_mode: str = struct.field(pytree_node=False)  # of LEVELS
 
 
-@struct.dataclass
-class SdrMeasures:
+class SdrMeasures(struct.PyTreeNode):
     """What the SDR formula reads of a pool."""
 
     level: jax.Array  # SPWARF or EPDR
@@ -120,8 +112,7 @@ class SdrMeasures:
     wal: jax.Array  # years
 
 
-@struct.dataclass
-class FormulaResult:
+class FormulaResult(struct.PyTreeNode):
     """What the formula solve found."""
 
     is_solve: jax.Array  # [] bool
@@ -136,8 +127,7 @@ class FormulaResult:
     rating: jax.Array  # [N]
 
 
-@struct.dataclass
-class Positions:
+class Positions(struct.PyTreeNode):
     """A portfolio as quality tests read it. Unlike a Pool its positions have names, spreads, lives.
 
     Letters: L positions, G groups.
@@ -153,8 +143,7 @@ class Positions:
     member: jax.Array  # [G, L] 1 where the position is in group g: a rating bucket, cov-lite, ...
 
 
-@struct.dataclass
-class QualityLimits:
+class QualityLimits(struct.PyTreeNode):
     """Collateral quality and concentration limits of a deal; shares are of the portfolio."""
 
     dscore_min: jax.Array  # [] diversity score at least

@@ -24,8 +24,7 @@ KNOTS = (1.05, 3.05, 6.05, 10.05, 19.95)  # units at which the published score t
 PENALTY = 1e4  # of a unit of breach, in units of the largest cost
 
 
-@struct.dataclass
-class Trading:
+class Trading(struct.PyTreeNode):
     """What may be traded; shares of the portfolio."""
 
     turnover: jax.Array  # [] bought at most, and thus sold at most

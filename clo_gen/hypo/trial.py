@@ -12,8 +12,7 @@ from clo_gen.hypo.diversity import EPS
 from clo_gen.hypo.records import DiscreteProblem
 
 
-@struct.dataclass
-class Settings:
+class Settings(struct.PyTreeNode):
     """What a trial pool uses, as shares of the basis."""
 
     t: jax.Array  # [] how far the base limits moved

@@ -1,13 +1,15 @@
 """Collections by payment period from a table: a CSV file, or the rows of an engine's JSON."""
 
 import dataclasses
+import pathlib
 
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
 from clo_gen.io.problems import InputError, Problems
-from clo_gen.records import Collections
+from clo_gen.io.table import as_text
+from clo_gen.records import Collections, Deal
 
 FLOWS = ("interest", "scheduled_principal", "prepayment", "default", "recovery", "loss")
 REQUIRED = ("pay_date", *FLOWS[:3], "default", "recovery", "loss", "end_performing")
@@ -25,18 +27,28 @@ class LoadedCollections:
     notes: tuple[str, ...]  # what was filled in
 
 
-def read_collections(path, *, par, deal):
-    """LoadedCollections from CSV. Raises InputError with every bad row, field and value."""
+def read_collections(collections: str | pathlib.Path | pd.DataFrame, *, par: float,
+                     deal: Deal) -> LoadedCollections:
+    """LoadedCollections from a CSV file or a DataFrame of the same columns, money in currency.
+
+    Raises InputError with every bad row, field and value.
+    """
+    if isinstance(collections, pd.DataFrame):
+        frame, problems = as_text(collections), Problems("given collections")
+    else:
+        frame, problems = _read_csv(collections), Problems(collections)
+    loaded = judge_collections(frame, problems, par=par, deal=deal)
+    problems.raise_if_any()
+    return loaded
+
+
+def _read_csv(path):
     try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise InputError(f"{path}: cannot be read as CSV: {error}") from None
-    problems = Problems(path)
-    loaded = judge_collections(frame, problems, par=par, deal=deal)
-    problems.raise_if_any()
-    return loaded
 
 
 def judge_collections(frame, problems, *, par, deal):

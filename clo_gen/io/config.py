@@ -3,6 +3,7 @@
 import datetime
 import pathlib
 import tomllib
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 import numpy as np
@@ -181,11 +182,16 @@ def load_overridden(path, shipped, overrides):
     return path, data, f"{path} with {', '.join(overrides)}" if overrides else path
 
 
-def read_config(path=None, overrides=()):
+def read_config(path: str | pathlib.Path | None = None,
+                overrides: Iterable[str] = ()) -> tuple[RunConfig, pathlib.Path]:
     """(RunConfig, folder) from TOML; without `path` the shipped quickstart.
 
-    `overrides` are `key=value` texts; file names in the config are relative to `folder`.
-    Raises InputError with every problem.
+    `overrides` are `key=value` texts; file names in the config are relative to `folder`. Rates are
+    fractions, times months, spreads basis points. Raises InputError with every problem.
+
+    >>> config, folder = cg.read_config(overrides=["paths=200", "prepayment.cpr=0.15"])
+    >>> config.paths, config.prepayment.cpr, config.scenarios
+    (200, 0.15, ('baseline', 'adverse', 'severely_adverse', 'stagflation'))
     """
     path, data, source = load_overridden(path, "quickstart.toml", overrides)
     config = parse(data, RunConfig, source)

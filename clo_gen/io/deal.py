@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import pathlib
 
 import numpy as np
 
@@ -44,30 +45,36 @@ class LoadedDeal:
     source: str
 
     @property
-    def classes(self):
+    def classes(self) -> tuple[str, ...]:
         """Names of the K classes, senior first, equity last."""
         return (*(note.name for note in self.terms.notes), self.terms.equity.name)
 
     @property
-    def priority(self):
+    def priority(self) -> np.ndarray:
         """Rank of each of the K classes: pari passu classes have the same."""
         return np.array([*_ranks(self.terms), len(self.terms.notes)])
 
     @property
-    def tests(self):
+    def tests(self) -> tuple[str, ...]:
         """Names of the Q tests: coverage tests, then diversions."""
         return tuple(test.name for test in (*self.terms.tests, *self.terms.diversions))
 
     @property
-    def fees(self):
+    def fees(self) -> tuple[str, ...]:
         """Names of the fees, then of the hedges."""
         return tuple(fee.name for fee in (*self.terms.fees, *self.terms.hedges))
 
 
-def read_deal(path, *, par=None):
+def read_deal(path: str | pathlib.Path, *, par: float | None = None) -> LoadedDeal:
     """LoadedDeal from TOML. `par` (currency) is the pool's par; without it the target par.
 
     Raises InputError with every problem: unknown keys, names, orders of dates, debt above the pool.
+
+    >>> deal = cg.read_deal("configs/deals/us_bsl.toml")
+    >>> deal.classes[-3:], deal.par, str(deal.payment_dates[0])
+    (('D-2', 'E', 'subordinated'), 550000000.0, '2026-01-15')
+    >>> deal.deal.balance.round(3)[-2:]  # [K] share of par
+    Array([0.035, 0.089], dtype=float64)
     """
     return load_deal(parse(load_toml(path), DealTerms, path), path, par=par)
 

@@ -261,14 +261,24 @@ def _from_wide(frame, problems, units, until):
     return _fill_single_gaps(numbers.sort_index().loc[:until], notes), notes
 
 
-def read_macro(path, *, layout="fred", units="fraction", scenario=None, extra=None, until=None):
-    """MacroHistory from a CSV file.
+def read_macro(path: str | pathlib.Path, *, layout: str = "fred", units: str = "fraction",
+               scenario: str | None = None, extra: pd.DataFrame | None = None,
+               until: pd.Period | None = None) -> MacroHistory:
+    """MacroHistory from a CSV file: monthly series as yearly fractions.
 
     `layout`: "fred" (FRED mnemonics, levels), "fed" (supervisory scenarios, quarterly) or "wide"
     (standard names; `units` "fraction" or "percent"). `scenario` picks a Fed scenario to follow
     the actual quarters. `extra` holds further FRED columns by month (Period), e.g. BAA. Months
     after `until` (Period) are dropped before anything is filled: nothing later is seen.
     Raises InputError with every problem.
+
+    >>> history = cg.read_macro("clo_gen/data/macro_monthly_1959_2026.csv",
+    ...                         until=pd.Period("2009-12", "M"))
+    >>> history.frame.loc["2009-10":, ["unemployment_rate", "treasury_10y"]].round(4)
+             unemployment_rate  treasury_10y
+    2009-10              0.100        0.0339
+    2009-11              0.099        0.0340
+    2009-12              0.099        0.0359
     """
     problems = Problems(path)
     frame = _read_csv(path)

@@ -50,8 +50,7 @@ def read_table(path):
         raise InputError(f"{path}: the file is empty; want a header and at least one row")
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
-            frame = pd.read_parquet(path)
-            frame = frame.astype(object).where(frame.notna(), "").astype(str)
+            frame = as_text(pd.read_parquet(path))
         else:
             frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig",
                                 skipinitialspace=True)
@@ -66,6 +65,11 @@ def read_table(path):
     if len(repeated):
         raise InputError(f"{path}: column {repeated[0]!r} appears twice")
     return frame.rename(columns=str.strip)
+
+
+def as_text(frame):
+    """A DataFrame of any types as the text that a file would hold, blanks as ""."""
+    return frame.astype(object).where(frame.notna(), "").astype(str)
 
 
 def need_columns(frame, names, problems):

@@ -8,18 +8,22 @@ rating_sp). The rest is derived (listed in LoadedTape.derived) or kept as it is.
 """
 
 import dataclasses
+import datetime
+import pathlib
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
 from clo_gen.io import dates
+from clo_gen.io.config import RecoveryConfig
 from clo_gen.io.problems import InputError, Problems
-from clo_gen.io.table import Column, judge, need_columns, read_table
+from clo_gen.io.table import Column, as_text, judge, need_columns, read_table
 from clo_gen.io.tape_arrays import FREQUENCIES, initial_states, to_tape
 from clo_gen.io.tape_completion import complete
 from clo_gen.io.toml import Record, load_toml, parse
 from clo_gen.records import Tape
-from clo_gen.states import StateSpace
+from clo_gen.states import RATING, StateSpace
 
 _FRACTION = "a fraction in [0, 1] (or percent, if the column map says so)"
 _PRICE = "a fraction of par in [0, 2] (or percent, if the column map says so)"
@@ -119,16 +123,41 @@ def read_column_map(path):
     return given
 
 
-def read_tape(path, *, cutoff, space: StateSpace, indices, recovery_by_lien, columns=None):
-    """LoadedTape from a CSV or Parquet file.
+def read_tape(tape: str | pathlib.Path | pd.DataFrame, *, cutoff: datetime.date | str,
+              space: StateSpace = RATING, indices: Iterable[str] = ("SOFR",),
+              recovery_by_lien: Mapping[str, float] | None = None,
+              columns: ColumnMap | None = None) -> LoadedTape:
+    """LoadedTape from a CSV or Parquet file, or from a DataFrame of the same columns.
 
-    `cutoff` (date) is when the simulation starts, `indices` the benchmark names in the order of the
-    index paths, `recovery_by_lien` {lien: rate} fills a missing recovery_rate, `columns` a
-    ColumnMap. Raises InputError with file, row, field, value and what is accepted, all at once.
+    `cutoff` (a date, or text such as "2025-10-15") is when the simulation starts, `indices` the
+    benchmark names in the order of the index paths, `recovery_by_lien` {lien: rate} fills a missing
+    recovery_rate (None: a run config's), `columns` a ColumnMap; units of the columns: the module.
+    Raises InputError with file, row, field, value and what is accepted, all at once.
+
+    >>> tape = cg.read_tape(pd.DataFrame({
+    ...     "loan_id": ["L1", "L2"], "current_balance": [3e6, 1e6], "rate_type": "float",
+    ...     "spread_bps": [350, 425], "maturity_date": ["2030-06-30", "2031-03-31"],
+    ...     "rating": ["B", "B-"]}), cutoff="2025-10-15")
+    >>> tape.par, tape.tape.balance, tape.tape.maturity  # currency, [L] share of par, [L] months
+    (4000000.0, array([0.75, 0.25]), array([57, 66], dtype=int32))
+    >>> tape.frame["rating"].tolist(), tape.derived[0]
+    (['B', 'B-'], 'origination_date: the cut-off date, 2 loans')
     """
-    frame = _rename(read_table(path), columns or ColumnMap(), path)
-    return judge_tape(frame, cutoff=cutoff, space=space, indices=indices,
-                      recovery_by_lien=recovery_by_lien, source=str(path))
+    given = isinstance(tape, pd.DataFrame)
+    source = "given tape" if given else str(tape)
+    frame = _rename(as_text(tape) if given else read_table(tape), columns or ColumnMap(), source)
+    return judge_tape(frame, cutoff=_day(cutoff), space=space, indices=tuple(indices),
+                      recovery_by_lien=recovery_by_lien or RecoveryConfig().by_lien, source=source)
+
+
+def _day(date):
+    """The date itself, or that of a text."""
+    if isinstance(date, datetime.date):
+        return date
+    try:
+        return datetime.date.fromisoformat(date)
+    except (TypeError, ValueError):
+        raise InputError(f"cutoff: {date!r}; want a date such as 2025-10-15") from None
 
 
 def _rename(frame, column_map, path):

@@ -5,7 +5,7 @@ import itertools
 
 import jax.numpy as jnp
 
-from clo_gen.assemble import assemble
+from clo_gen.assembly import assemble
 from clo_gen.break_even import compile_batch
 from clo_gen.io.problems import InputError
 

@@ -13,7 +13,7 @@ from typing import Annotated
 import tomli_w
 from pydantic import Field
 
-from clo_gen.assemble import assemble
+from clo_gen.assembly import assemble
 from clo_gen.io import checkpoint
 from clo_gen.io.config import load_overridden, read_config
 from clo_gen.io.folders import choose_folder, new_folder

@@ -1,14 +1,15 @@
 """`clo-gen compare`: several runs in one table and one picture."""
 
 import dataclasses
-import json
+import functools
 import pathlib
 
 import pandas as pd
 
 from clo_gen.io.folders import choose_folder, new_folder
-from clo_gen.io.problems import InputError, Problems
+from clo_gen.io.problems import InputError, collect_complaints
 from clo_gen.plots.compare import write_figure
+from clo_gen.summary import read_summary
 
 POOL = {"expected_loss": "std_error", "var_99": "var_99_std_error", "cvar_99": "cvar_99_std_error"}
 CLASS = {"loss_probability": "loss_probability_std_error",
@@ -27,24 +28,15 @@ class Comparison:
 def read_summaries(folders):
     """{name: summary} of run folders; names are the folders' own, or whole paths where two are the
     same. Raises InputError that names every folder that is no run."""
-    problems, found = Problems("compare"), []
-    for folder in map(pathlib.Path, folders):
-        try:
-            summary = json.loads((folder / "summary.json").read_text())
-            whole = isinstance(summary, dict) and {"scenarios", "deal", "pool"} <= summary.keys()
-            found.append((folder, summary if whole else None))
-        except (OSError, ValueError):
-            found.append((folder, None))
-        if found[-1][1] is None:
-            problems.say(f"{folder}: no run; want a folder written by clo-gen run")
-    problems.raise_if_any()
+    paths = [pathlib.Path(folder) for folder in folders]
+    found = collect_complaints([functools.partial(read_summary, path) for path in paths])
     if len(found) < 2:
         raise InputError("compare: want at least two run folders")
-    short = [folder.name for folder, _ in found]
-    names = short if len(set(short)) == len(short) else [str(folder) for folder, _ in found]
+    short = [path.name for path in paths]
+    names = short if len(set(short)) == len(short) else [str(path) for path in paths]
     if len(set(names)) < len(names):
         raise InputError("compare: the same folder twice")
-    return dict(zip(names, (summary for _, summary in found), strict=True))
+    return dict(zip(names, found, strict=True))
 
 
 def comparison(summaries):

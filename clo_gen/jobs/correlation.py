@@ -12,7 +12,7 @@ import tomli_w
 from clo_gen.analysis import correlation, loadings
 from clo_gen.analysis.default_correlation import cells_of
 from clo_gen.analysis.variance import NAMES, Shares
-from clo_gen.assemble import Assembly, assemble, covariates_at
+from clo_gen.assembly import Assembly, assemble, covariates_at
 from clo_gen.io.folders import choose_folder, new_folder
 from clo_gen.io.json_data import write_json
 from clo_gen.io.manifest import resolved

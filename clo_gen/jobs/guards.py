@@ -10,7 +10,7 @@ from jax.experimental import checkify
 
 import clo_gen
 from clo_gen import pipeline, rng
-from clo_gen.assemble import Assembly
+from clo_gen.assembly import Assembly
 
 
 def checked(a: Assembly):

@@ -10,7 +10,7 @@ import pandas as pd
 
 from clo_gen.analysis import reverse_stress as rs
 from clo_gen.analysis.likeliest_path import away_from_usual, likeliest_paths, usual_paths
-from clo_gen.assemble import Assembly, assemble
+from clo_gen.assembly import Assembly, assemble
 from clo_gen.io.folders import choose_folder, new_folder
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import Problems

@@ -14,7 +14,7 @@ import numpy as np
 import tomli_w
 
 from clo_gen import report
-from clo_gen.assemble import Assembly, assemble
+from clo_gen.assembly import Assembly, assemble
 from clo_gen.evaluate.transition_baselines import held_out_transitions
 from clo_gen.io import manifest
 from clo_gen.io.config import read_config

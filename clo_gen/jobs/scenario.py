@@ -8,7 +8,7 @@ import re
 import jax
 import numpy as np
 
-from clo_gen.assemble import load_macro
+from clo_gen.assembly import load_macro
 from clo_gen.io.config import cutoff_month
 from clo_gen.io.deal import read_deal
 from clo_gen.io.folders import choose_folder, new_folder

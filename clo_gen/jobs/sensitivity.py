@@ -9,7 +9,7 @@ import pandas as pd
 from clo_gen.analysis import attribution, bumps, factors, mixing, sensitivity
 from clo_gen.analysis.contributions import loan_table
 from clo_gen.analysis.settings import Settings, case_of, headlines, judge
-from clo_gen.assemble import Assembly, assemble
+from clo_gen.assembly import Assembly, assemble
 from clo_gen.io.folders import choose_folder, new_folder
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import InputError

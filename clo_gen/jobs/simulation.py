@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from clo_gen import mesh, outcomes, pipeline
-from clo_gen.assemble import Assembly
+from clo_gen.assembly import Assembly
 from clo_gen.io.problems import InputError, Interrupted
 
 AT_ONCE = {"cpu": 64, "gpu": 4096, "tpu": 4096}  # paths on a device: more is not faster

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.stats import beta
 
 from clo_gen.analysis import structuring as st
-from clo_gen.assemble import Assembly, assemble
+from clo_gen.assembly import Assembly, assemble
 from clo_gen.io.folders import choose_folder, new_folder
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import Problems

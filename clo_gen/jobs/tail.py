@@ -19,7 +19,7 @@ from clo_gen.analysis.tilt_search import (
     find_tilt,
     unit,
 )
-from clo_gen.assemble import Assembly, assemble
+from clo_gen.assembly import Assembly, assemble
 from clo_gen.io.folders import choose_folder, new_folder
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import Problems

@@ -33,13 +33,44 @@ class Distribution:
     rate: float  # at which the classes are priced
     notes: tuple[str, ...]
 
+    @property
+    def classes(self) -> pd.DataFrame:
+        """One row a class: present value [currency] and price at the flat `rate`, WAL and durations
+        in years, IRR bought at par, shares of original balance unpaid at the end."""
+        frame = pd.DataFrame.from_dict(self.numbers, orient="index").rename_axis("class")
+        return frame.assign(pv=frame["pv"] * self.deal.par)
 
-def distribute(path, collections=None, *, rate=0.07):
-    """Distribution of an oracle JSON file, or of a deal TOML with a collections CSV.
+    @property
+    def payments(self) -> pd.DataFrame:
+        """One row a date and payee (classes, fees, accounts, tests), money in currency."""
+        return as_table(self)
 
-    Raises InputError for any bad file or combination.
+
+def distribute(deal: str | pathlib.Path,
+               collections: str | pathlib.Path | pd.DataFrame | None = None,
+               *, rate: float = 0.07) -> Distribution:
+    """Distribution of given collections through a deal; no simulation.
+
+    `deal` is a deal file (TOML) with `collections` (a CSV file, or a DataFrame of its columns; one
+    row a payment date, money in currency), or a JSON file that has both. `rate` is the flat yearly
+    rate at which classes are priced. Raises InputError for any bad file or combination.
+
+    >>> dates = cg.read_deal("configs/deals/static_amortising.toml").payment_dates[:2]
+    >>> cash = pd.DataFrame({
+    ...     "pay_date": dates, "interest": 1.6e6, "scheduled_principal": 0.0,
+    ...     "prepayment": [10e6, 8e6], "default": 0.0, "recovery": 0.0, "loss": 0.0,
+    ...     "end_performing": [240e6, 232e6], "index": 0.04})
+    >>> paid = cg.distribute("configs/deals/static_amortising.toml", cash)
+    >>> notes = paid.payments.query("kind == 'class'").set_index(["date", "payee"])
+    >>> notes[["interest", "principal", "balance"]].round(0).head(4)
+                         interest   principal      balance
+    date       payee
+    2025-04-20 A         804493.0  10000000.0  175000000.0
+    2025-05-20 A         736458.0   8000000.0  167000000.0
+    2025-04-20 B         127014.0         0.0   25000000.0
+    2025-05-20 B         122917.0         0.0   25000000.0
     """
-    path = pathlib.Path(path)
+    path = pathlib.Path(deal)
     if path.suffix not in (".json", ".toml"):
         raise InputError(f"{path}: want a deal (.toml) or a deal with its collections (.json)")
     if path.suffix == ".json":
@@ -50,12 +81,13 @@ def distribute(path, collections=None, *, rate=0.07):
     if collections is None:
         raise InputError(f"{path}: want --collections c.csv with the cash of every payment period, "
                          "or a .json file that has it (clo-gen run simulates a deal)")
-    deal = read_deal(path)
-    loaded = read_collections(collections, par=deal.par, deal=deal.deal)
-    problems = Problems(collections)
-    deal = _matched(deal, loaded, problems)
+    whole = read_deal(path)
+    loaded = read_collections(collections, par=whole.par, deal=whole.deal)
+    problems = Problems("given collections" if isinstance(collections, pd.DataFrame)
+                        else collections)
+    matched = _matched(whole, loaded, problems)
     problems.raise_if_any()
-    return _distribute(deal, loaded, rate)
+    return _distribute(matched, loaded, rate)
 
 
 def _matched(deal, loaded, problems):

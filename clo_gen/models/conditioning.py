@@ -31,16 +31,14 @@ SOLVED = 1e-6  # a value this near its aim hits it
 LONGEST = 4.0  # standard deviations of noise a step may go
 
 
-@struct.dataclass
-class Linear:
+class Linear(struct.PyTreeNode):
     """What the conditions look at as a linear function of noise."""
 
     mean: jax.Array  # [K]
     jacobian: jax.Array  # [K, D]
 
 
-@struct.dataclass
-class Draws:
+class Draws(struct.PyTreeNode):
     """Candidates for conditional paths, N of them."""
 
     noise: jax.Array  # [N, D]

@@ -16,8 +16,7 @@ LIENS = ("first", "second", "unsecured")
 _GOLDEN = 0.6180339887498949  # its multiples fill [0, 1) evenly
 
 
-@struct.dataclass
-class Knobs:
+class Knobs(struct.PyTreeNode):
     """Changes to a model; those that the data do not say anything of stay at 0."""
 
     default: jax.Array  # [R] log-odds of default by rating

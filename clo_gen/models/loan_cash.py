@@ -12,8 +12,7 @@ SCHEDULE_WIDTH = 0.01  # a share this near 1 is the schedule
 _TENTH = 10.0
 
 
-@struct.dataclass
-class Terms:
+class Terms(struct.PyTreeNode):
     """What a loan has agreed to, [L] each."""
 
     due: jax.Array  # level payment a month
@@ -21,16 +20,14 @@ class Terms:
     term: jax.Array  # months at origination; 0: unknown
 
 
-@struct.dataclass
-class Debt:
+class Debt(struct.PyTreeNode):
     """What a loan owes at the start of a month, [L] each."""
 
     balance: jax.Array
     accrued: jax.Array  # interest of earlier months not yet paid; it bears no interest
 
 
-@struct.dataclass
-class Payment:
+class Payment(struct.PyTreeNode):
     """Cash of one loan-month, [L] each; after absorption all of it is 0."""
 
     payment: jax.Array  # interest and principal received, without recoveries

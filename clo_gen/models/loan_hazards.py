@@ -17,8 +17,7 @@ TERMS = ("level", "log_rate", "log_balance", "age_6", "age_18", "age_48")
 _RATE, _BALANCE = 0.10, 15_000.0  # where log_rate and log_balance are 0
 
 
-@struct.dataclass
-class LoanHazards:
+class LoanHazards(struct.PyTreeNode):
     """Coefficients of TERMS."""
 
     default: jax.Array  # [6]

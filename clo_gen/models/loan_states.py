@@ -18,8 +18,7 @@ from clo_gen.records import Flows, Tape
 from clo_gen.states import StateSpace
 
 
-@struct.dataclass
-class Ladder:
+class Ladder(struct.PyTreeNode):
     """Cumulative form of a month's matrices, states ordered from default up to best, matured,
     prepaid: small default probabilities sit near 0, where float32 is finest."""
 

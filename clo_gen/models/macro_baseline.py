@@ -14,8 +14,7 @@ from clo_gen.models import scenarios
 from clo_gen.records import MacroPath
 
 
-@struct.dataclass
-class Var:
+class Var(struct.PyTreeNode):
     """VAR(p) in yearly fractions: m_t = intercept + sum_k lags[k] m_{t-1-k} + chol e_t."""
 
     intercept: jax.Array  # [M]
@@ -23,8 +22,7 @@ class Var:
     chol: jax.Array  # [M, M] lower factor of the residual covariance
 
 
-@struct.dataclass
-class BlockBootstrap:
+class BlockBootstrap(struct.PyTreeNode):
     """Matched-block bootstrap: blocks of real months, each starting near where the last ended.
 
     Reference: Carlstein et al. (1998), Matched-block bootstrap for dependent data, Bernoulli 4(3).

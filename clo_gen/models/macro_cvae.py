@@ -42,8 +42,7 @@ class MacroCvaeConfig:
     shrink: float = 0.2  # see macro_start.fit
 
 
-@struct.dataclass
-class Cvae:
+class Cvae(struct.PyTreeNode):
     """A trained macro CVAE."""
 
     params: dict

@@ -32,8 +32,7 @@ _KNEES = {"unemployment_rate": 0.05, "credit_spread": 0.01, "policy_rate": 0.005
 _SMALLEST = 2e-4  # two basis points, lower values of such a series count as this
 
 
-@struct.dataclass
-class MacroStart:
+class MacroStart(struct.PyTreeNode):
     """Units, linear skip and latent directions; not trained."""
 
     knee: jax.Array  # [M]; 0 where the series may be negative

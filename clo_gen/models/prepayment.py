@@ -8,8 +8,7 @@ from clo_gen.records import MacroPath, Transitions
 from clo_gen.states import StateSpace
 
 
-@struct.dataclass
-class Prepayment:
+class Prepayment(struct.PyTreeNode):
     """Conditional prepayment rate that falls when the credit spread is above its usual level."""
 
     cpr: jax.Array  # [] yearly fraction of loans, at the reference spread

@@ -22,8 +22,7 @@ EVER = 8.0  # standard deviations of noise that no path goes beyond: one in 1e15
 ARRIVED = 0.01  # standard deviations of noise: a step this short is the last
 
 
-@struct.dataclass
-class Rows:
+class Rows(struct.PyTreeNode):
     """K conditions on one path; rows that are not used let one program serve fewer."""
 
     month: jax.Array  # [K] int from 0
@@ -33,8 +32,7 @@ class Rows:
     used: jax.Array  # [K] bool
 
 
-@struct.dataclass
-class Point:
+class Point(struct.PyTreeNode):
     """A point of noise, and the linear model of the conditions there."""
 
     noise: jax.Array  # [D]
@@ -43,8 +41,7 @@ class Point:
     miss: jax.Array  # [] largest distance of a value to its condition
 
 
-@struct.dataclass
-class Prospect:
+class Prospect(struct.PyTreeNode):
     """What conditions ask of a model."""
 
     likeliest: Point  # the likeliest noise that meets all of them

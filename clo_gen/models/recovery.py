@@ -8,8 +8,7 @@ from clo_gen.models import diffusion
 from clo_gen.models.diffusion import DiffusionConfig
 
 
-@struct.dataclass
-class Recovery:
+class Recovery(struct.PyTreeNode):
     """Law of the severity at default (share lost; the recovery is 1 less that)."""
 
     params: dict

@@ -16,8 +16,7 @@ from clo_gen.records import MacroPath
 HOW = ("differences", "levels")
 
 
-@struct.dataclass
-class PathSet:
+class PathSet(struct.PyTreeNode):
     """Given paths; one path is held fixed, many are drawn from with equal weight."""
 
     values: jax.Array  # [N, T, M] fractions

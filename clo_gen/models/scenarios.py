@@ -10,8 +10,7 @@ import numpy as np
 from flax import struct
 
 
-@struct.dataclass
-class Scenario:
+class Scenario(struct.PyTreeNode):
     """One scenario over T months and M series."""
 
     shift: jax.Array  # [M] added at the peak, fractions

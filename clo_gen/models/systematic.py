@@ -12,8 +12,7 @@ from flax import struct
 from clo_gen import rng
 
 
-@struct.dataclass
-class Loadings:
+class Loadings(struct.PyTreeNode):
     """Standard deviation of the log-odds shift by source, and the factors' monthly persistence."""
 
     cohort: jax.Array  # []
@@ -22,8 +21,7 @@ class Loadings:
     persistence: jax.Array  # [] in [0, 1)
 
 
-@struct.dataclass
-class Shifts:
+class Shifts(struct.PyTreeNode):
     """Log-odds shifts of worse moves per month and group, centred so that E[exp(shift)] = 1."""
 
     cohort: jax.Array  # [T, C]
@@ -31,8 +29,7 @@ class Shifts:
     region: jax.Array  # [T, R]
 
 
-@struct.dataclass
-class Noise:
+class Noise(struct.PyTreeNode):
     """Independent standard normal numbers behind the factors of one path."""
 
     cohort: jax.Array  # [T, C]

@@ -40,8 +40,7 @@ class TrajectoryConfig:
     dtype: str = "float32"
 
 
-@struct.dataclass
-class Before:
+class Before(struct.PyTreeNode):
     """What is known of a loan before a month's draw, [...] each."""
 
     state: jax.Array  # int, live states only

@@ -8,8 +8,7 @@ from clo_gen.models.trajectory_network import Before, TrajectoryConfig
 from clo_gen.states import StateSpace
 
 
-@struct.dataclass
-class Trajectory:
+class Trajectory(struct.PyTreeNode):
     """A trained level 3 model."""
 
     params: dict  # {"network", "hazard", "payments", "recovery"}
@@ -30,8 +29,7 @@ class Trajectory:
         return self.fact_mean, self.fact_scale, self.macro_mean, self.macro_scale
 
 
-@struct.dataclass
-class Loans:
+class Loans(struct.PyTreeNode):
     """Loans at the start of the first month, [L] unless said otherwise; money in any one unit."""
 
     facts: jax.Array  # [L, F] raw, nan unknown
@@ -45,8 +43,7 @@ class Loans:
     debt: Debt
 
 
-@struct.dataclass
-class Lives:
+class Lives(struct.PyTreeNode):
     """The loans' lives so far: what `advance` carries from month to month."""
 
     loans: Loans  # as they stand now
@@ -54,8 +51,7 @@ class Lives:
     count: jax.Array  # [] int, months lived
 
 
-@struct.dataclass
-class History:
+class History(struct.PyTreeNode):
     """Observed loan-months [..., T], each with what was known before and what came out."""
 
     facts: jax.Array  # [..., F]

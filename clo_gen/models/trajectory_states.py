@@ -19,8 +19,7 @@ from clo_gen.records import MacroPath, Tape
 _BULLET = 100.0  # balance over monthly payment, as in the rating histories: 1 of interest a month
 
 
-@struct.dataclass
-class Lived:
+class Lived(struct.PyTreeNode):
     """What passes from month to month."""
 
     state: jax.Array  # [L] int

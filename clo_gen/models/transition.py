@@ -25,8 +25,7 @@ HISTORY = 13  # months before a path that predict looks at
 _AGES = (6.0, 18.0, 48.0)  # months in which three functions of age fade: seasoning levels off
 
 
-@struct.dataclass
-class Cohorts:
+class Cohorts(struct.PyTreeNode):
     """Who moves: the base of each cohort and what tells it from others."""
 
     base: jax.Array  # [C, S, S] monthly matrices; in continuous time monthly generators
@@ -34,8 +33,7 @@ class Cohorts:
     age: jax.Array  # [C] months of age in the month before the path; inf where age means nothing
 
 
-@struct.dataclass
-class Scaling:
+class Scaling(struct.PyTreeNode):
     """Mean and scale of every input over the training months; scale inf silences an input."""
 
     level_mean: jax.Array  # [M] of the macro series
@@ -45,8 +43,7 @@ class Scaling:
     scale: jax.Array  # [Z + F + 3]
 
 
-@struct.dataclass
-class Transformer:
+class Transformer(struct.PyTreeNode):
     """A trained transition model with the cohorts that it serves."""
 
     params: dict  # "linear": intercept [4], slope [4, Z + F + 3]; "network": linen's, by member

@@ -15,8 +15,7 @@ from clo_gen.solve.minimize import bfgs
 from clo_gen.states import StateSpace
 
 
-@struct.dataclass
-class Logit:
+class Logit(struct.PyTreeNode):
     """log P_ij(t) = log base_ij + slope_k . z(t) + intercept_k - log Z_i, k the kind of move.
 
     Kinds of move: better (prepayment too, where the base has one), worse, default; staying has

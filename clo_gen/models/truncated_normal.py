@@ -7,8 +7,7 @@ from jax.scipy.linalg import cho_solve, solve_triangular
 from jax.scipy.special import ndtr, ndtri
 
 
-@struct.dataclass
-class Spread:
+class Spread(struct.PyTreeNode):
     """A covariance [K, K] = scale factor factor' scale; a row without variance stands apart."""
 
     factor: jax.Array  # [K, K] lower

@@ -25,16 +25,14 @@ NODES = 24  # of the adaptive Gauss-Hermite rule
 _CENTRING = 25  # Newton steps to the most likely factor of each year
 
 
-@struct.dataclass
-class Counts:
+class Counts(struct.PyTreeNode):
     """Defaults among obligors by year and rating; a year without obligors adds nothing."""
 
     defaults: jax.Array  # [T, R]
     obligors: jax.Array  # [T, R]
 
 
-@struct.dataclass
-class Prior:
+class Prior(struct.PyTreeNode):
     """Weak prior of short histories. All zero: plain maximum likelihood."""
 
     defaults: jax.Array  # [] or [R] pseudo-defaults and -survivors of a rating (Jeffreys: 0.5)
@@ -103,8 +101,7 @@ def _start(counts, prior):
     return jnp.append(ndtri((events + 0.5) / (total + 1.0)), logit)
 
 
-@struct.dataclass
-class Estimate:
+class Estimate(struct.PyTreeNode):
     """Maximum of the (penalised) likelihood; batches have a leading axis."""
 
     threshold: jax.Array  # [R]

@@ -7,8 +7,7 @@ from flax import struct
 from clo_gen.solve.root import bisect
 
 
-@struct.dataclass
-class BreakEven:
+class BreakEven(struct.PyTreeNode):
     """Per class [K]. Where a flag stands, `cdr` is that end of the range and converged."""
 
     cdr: jax.Array  # largest default rate, per year, at which the class is paid in full

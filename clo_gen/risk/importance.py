@@ -19,16 +19,14 @@ from jax.scipy.special import log_ndtr, logsumexp
 _ENDS = 2.0**-40  # of (0, 1): how far uniform numbers stay away from where a normal is infinite
 
 
-@struct.dataclass
-class Estimate:
+class Estimate(struct.PyTreeNode):
     """A number and its standard error."""
 
     value: jax.Array
     error: jax.Array
 
 
-@struct.dataclass
-class Quantile:
+class Quantile(struct.PyTreeNode):
     """A quantile with the ends of its interval."""
 
     value: jax.Array

@@ -8,8 +8,7 @@ from clo_gen.numerics import safe_ratio
 UNPAID = 1e-9  # principal or interest unpaid at maturity above this share of balance is a loss
 
 
-@struct.dataclass
-class Tail:
+class Tail(struct.PyTreeNode):
     """Statistics of a loss sample [N]; `levels` [A] are 0.90, 0.95, ..."""
 
     mean: object
@@ -60,8 +59,7 @@ def yearly_rate(monthly_events, monthly_stock):
     return jnp.where(positive, events / jnp.where(positive, stock, 1.0), jnp.nan)
 
 
-@struct.dataclass
-class NoteLosses:
+class NoteLosses(struct.PyTreeNode):
     """Losses of classes [K] over paths; each `_error` is a Monte Carlo standard error."""
 
     expected_loss: object  # principal unpaid at maturity over original balance

@@ -7,8 +7,7 @@ from flax import struct
 EXPECTED_LOSS_SEVERITY = 0.55  # Moody's convention for idealised expected losses
 
 
-@struct.dataclass
-class RatingTable:
+class RatingTable(struct.PyTreeNode):
     """Cumulative default rates, best rating first; never falling in rating or horizon."""
 
     rate: jax.Array  # [R, Y]

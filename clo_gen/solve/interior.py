@@ -16,8 +16,7 @@ LEAST_PRODUCT = 1e-16  # aimed at: smaller ones end in subnormal numbers, which 
 RIDGE = 1e-14  # on the diagonal, 1, of the normal equations
 
 
-@struct.dataclass
-class Scaled:
+class Scaled(struct.PyTreeNode):
     """The program in z = (x / size, slack, excess) [n + 2m]: rows and cost of size 1."""
 
     rows: jax.Array  # [m, n]
@@ -32,8 +31,7 @@ class Scaled:
     cost_size: jax.Array  # [] unit of the objective
 
 
-@struct.dataclass
-class Point:
+class Point(struct.PyTreeNode):
     """Primal and dual variables, all but y positive; also a direction, and residuals."""
 
     z: jax.Array  # [n + 2m]

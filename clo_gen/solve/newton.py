@@ -5,8 +5,7 @@ import jax.numpy as jnp
 from flax import struct
 
 
-@struct.dataclass
-class Minimum:
+class Minimum(struct.PyTreeNode):
     """Where a damped Newton iteration stopped."""
 
     x: jax.Array  # [P]

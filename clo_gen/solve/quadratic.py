@@ -11,8 +11,7 @@ from flax import struct
 from clo_gen.solve.interior import Point, Scaled, direction, error, factor, residuals, run
 
 
-@struct.dataclass
-class Program:
+class Program(struct.PyTreeNode):
     """min cost x + curvature x^2 / 2 + penalty excess, rows x - excess = or <= rhs, 0 <= x <= high.
 
     Letters: n variables, m rows. Excess is at least 0.
@@ -27,8 +26,7 @@ class Program:
     penalty: jax.Array  # [m] cost of a unit of excess; inf: the row is hard
 
 
-@struct.dataclass
-class Solution:
+class Solution(struct.PyTreeNode):
     """Optimum of a Program and its prices."""
 
     x: jax.Array  # [n]
@@ -40,8 +38,7 @@ class Solution:
     steps: jax.Array  # [] int
 
 
-@struct.dataclass
-class Found:
+class Found(struct.PyTreeNode):
     """Where the search ended."""
 
     x: jax.Array  # [n]

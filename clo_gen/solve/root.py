@@ -7,8 +7,7 @@ from flax import struct
 from jaxopt.implicit_diff import custom_root
 
 
-@struct.dataclass
-class Root:
+class Root(struct.PyTreeNode):
     x: jax.Array  # []
     converged: jax.Array  # [] bool: the bracket held a sign change and was narrowed to tol
 

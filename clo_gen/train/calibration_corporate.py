@@ -16,7 +16,7 @@ from flax import struct
 from jax.flatten_util import ravel_pytree
 
 from clo_gen import rng
-from clo_gen.assemble import HISTORY_MONTHS, Assembly
+from clo_gen.assembly import HISTORY_MONTHS, Assembly
 from clo_gen.models import knobs as named
 from clo_gen.models import loan_states, systematic
 from clo_gen.models.knobs import Knobs
@@ -39,16 +39,14 @@ PRIOR = {"default": 1.0, "better": 1.0, "worse": 1.0, "macro_slope": 0.5, "loadi
 _COHORTS, _OTHERS = 4, 2  # paths of the cohort factor, and of the other factors for each
 
 
-@struct.dataclass
-class Sources:
+class Sources(struct.PyTreeNode):
     """What tells the sources apart from the model: calibrated too, but no part of a run."""
 
     withdrawal: jax.Array  # [R] log scale of the withdrawal rates
     level: jax.Array  # [BUCKETS] log-odds of default in the rating histories, beside the S&P's
 
 
-@struct.dataclass
-class Data:
+class Data(struct.PyTreeNode):
     """All arrays that the model's values depend on, beside the knobs."""
 
     params: Params

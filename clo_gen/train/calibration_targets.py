@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from clo_gen.assemble import HISTORY_MONTHS, Assembly
+from clo_gen.assembly import HISTORY_MONTHS, Assembly
 from clo_gen.io import tables
 from clo_gen.io.default_counts import read_default_counts
 from clo_gen.io.problems import InputError, Problems

@@ -56,8 +56,7 @@ class TrainConfig:
                 raise ValueError(f"{name}: {getattr(self, name)}; want a number in [0, 1)")
 
 
-@struct.dataclass
-class TrainState:
+class TrainState(struct.PyTreeNode):
     """All that training needs to go on."""
 
     params: object

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from clo_gen.assemble import load_macro
+from clo_gen.assembly import load_macro
 from clo_gen.io.problems import InputError, Problems
 from clo_gen.io.toml import Record
 from clo_gen.models import macro_cvae, macro_start, regimes

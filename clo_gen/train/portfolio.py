@@ -53,8 +53,7 @@ class Objective(Record):
     temperature: Annotated[float, Field(gt=0)] = 0.01  # of the deal's tests
 
 
-@struct.dataclass
-class World:
+class World(struct.PyTreeNode):
     """What the objective needs beside the parameters it differentiates."""
 
     macro: macro_cvae.Cvae
@@ -76,8 +75,7 @@ class World:
                             transition=self.transition.replace(params=params["transition"]))
 
 
-@struct.dataclass
-class YearNumbers:
+class YearNumbers(struct.PyTreeNode):
     """What one year says; a batch has a leading axis Y. None: its parts have no weight."""
 
     deviance: jax.Array  # [] nats

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from clo_gen.assemble import HISTORY_MONTHS, Assembly, assemble, load_macro
+from clo_gen.assembly import HISTORY_MONTHS, Assembly, assemble, load_macro
 from clo_gen.io import default_counts, tables
 from clo_gen.io.config import (
     FactorConfig,

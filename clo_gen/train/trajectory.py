@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from clo_gen.assemble import prior_matrix
+from clo_gen.assembly import prior_matrix
 from clo_gen.io.auto_panel import MISSED_PAYMENTS, SYNTHETIC, read_auto_panel
 from clo_gen.io.config import TransitionConfig
 from clo_gen.io.problems import InputError

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from clo_gen.assemble import prior_matrix
+from clo_gen.assembly import prior_matrix
 from clo_gen.io.config import TransitionConfig as BaselineConfig
 from clo_gen.io.problems import InputError
 from clo_gen.models import (

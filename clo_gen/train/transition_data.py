@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from clo_gen import assemble as runs
+from clo_gen import assembly as runs
 from clo_gen.io import cohort_counts, synthetic_counts
 from clo_gen.io.config import MacroConfig, Month, Positive
 from clo_gen.io.config import TransitionConfig as BaselineConfig
