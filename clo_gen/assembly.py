@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -162,7 +163,7 @@ class Market:
     """The macro side of a run."""
 
     history: MacroHistory
-    params: object  # of the generator
+    params: Any  # of the generator
     sample: Callable  # its verb
     recent: np.ndarray  # [H, M] the last months known
     first: pd.Period  # first month of the config's fit_from
@@ -223,6 +224,7 @@ def load_tape(config: RunConfig, folder, deal_terms, frame=None):
         columns = read_column_map(folder / config.tape.columns) if config.tape.columns else None
         return read_tape(folder / config.tape.file, columns=columns or ColumnMap(), **common)
     s = config.tape.synthetic
+    assert s is not None  # the config names a file or synthetic terms
     frame = synthetic_tape(obligors=s.obligors, par=deal_terms.target_par,
                            cutoff=deal_terms.closing, rating_weights=s.rating_weights,
                            spread_bps=s.spread_bps, seed=s.seed)
@@ -278,9 +280,10 @@ def assemble(config: RunConfig, folder: pathlib.Path, *,
     params = Params(
         macro=market.params,
         transition=transition_model,
-        prepayment=prepayment.Prepayment(config.prepayment.cpr,
-                                         config.prepayment.spread_sensitivity,
-                                         float(spread.mean()), config.prepayment.spread_series),
+        prepayment=prepayment.Prepayment(
+            cpr=jnp.asarray(config.prepayment.cpr, float),
+            sensitivity=jnp.asarray(config.prepayment.spread_sensitivity, float),
+            reference=jnp.asarray(spread.mean(), float), series=config.prepayment.spread_series),
         loadings=loadings,
     )
     loans = _double(tape.tape)

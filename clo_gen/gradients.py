@@ -104,8 +104,8 @@ class Gradient(struct.PyTreeNode):
     """A statistic of many paths and its gradient."""
 
     value: jax.Array  # []
-    gradient: object  # like the arguments; None for integers and keys
-    error: object  # standard error of the gradient, from the spread between blocks; nan for one
+    gradient: Any  # like the arguments; None for integers and keys
+    error: Any  # standard error of the gradient, from the spread between blocks; nan for one
     values: jax.Array  # [N] of the paths
 
 

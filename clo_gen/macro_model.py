@@ -13,6 +13,7 @@ import functools
 import pathlib
 from collections.abc import Mapping
 from types import ModuleType
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -84,7 +85,7 @@ def _in_double(method):
 class MacroModel:
     """A fitted macro model, where it starts and the scenarios it knows."""
 
-    model: object  # models.macro_baseline.Var or models.macro_cvae.Cvae
+    model: Any  # models.macro_baseline.Var or models.macro_cvae.Cvae
     verbs: ModuleType  # models.macro_baseline or models.macro_cvae: noise_size and decode
     history: jax.Array  # [H, M] months up to the cut-off date
     series: tuple[str, ...]  # M names

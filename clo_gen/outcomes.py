@@ -122,7 +122,9 @@ def block_arrays(kept: Kept, first, paths, triggers):
 
 def gather(blocks):
     """Outcome of a scenario from its blocks' arrays, in the order of their paths (an iterable)."""
-    parts, sums, broken = {}, {}, {}
+    parts: dict = {}
+    sums: dict = {}
+    broken: dict = {}
     for arrays in blocks:
         for name, x in arrays.items():
             kind, _, field = name.rpartition("/")

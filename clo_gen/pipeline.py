@@ -6,6 +6,7 @@ Reference: methodology, Hierarchical Generative Model, levels 1 to 4.
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -52,11 +53,11 @@ class Setup:
 class Params(struct.PyTreeNode):
     """What a model learns or assumes; differentiate with respect to any of it."""
 
-    macro: object
-    transition: object
+    macro: Any
+    transition: Any
     prepayment: prepayment.Prepayment
     loadings: systematic.Loadings
-    trajectory: object = None  # level 3, for the mode of that name
+    trajectory: Any = None  # level 3, for the mode of that name
 
 
 class Inputs(struct.PyTreeNode):
@@ -144,6 +145,7 @@ def live(tape, schedule, deal, transitions, shifts, index, key, *, space, mode, 
         return way.advance(space, tape, before, matrix, odds, t, loan_key)
 
     def scored(before, after, t, matrix, shift):
+        assert way.log_prob is not None
         odds = systematic.odds_of_loans(tape, shift)
         return way.log_prob(space, tape, before, after, matrix, odds, t).sum().astype(float)
 

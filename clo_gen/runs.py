@@ -54,7 +54,7 @@ class Run:
             raise InputError(f"scenario: {scenario!r}; want one of "
                              f"{', '.join(self.summary['scenarios'])}")
         classes = list(self.summary["deal"]["credit_enhancement"])
-        columns = {}
+        columns: dict = {}
         with np.load(self.folder / "paths.npz") as file:
             for name in ("loss", "tranche_loss", "unpaid_interest", "wal_years", "irr", "price"):
                 values = file[f"{scenario}/{name}"]

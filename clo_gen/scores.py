@@ -35,7 +35,7 @@ class Metric:
     @property
     def verdict(self):
         """better, equal (to one part in a million) or BASELINE WINS; empty without baseline."""
-        if self.beats_baseline is None:
+        if self.beats_baseline is None or self.baseline is None:
             return ""
         if np.isclose(self.value, self.baseline, rtol=1e-6, atol=0.0):
             return "equal"

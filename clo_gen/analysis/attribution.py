@@ -14,6 +14,7 @@ import dataclasses
 import functools
 import itertools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +36,7 @@ class Attribution:
     start: np.ndarray  # [O]
     end: np.ndarray  # [O]
     shares: dict  # {factor: [O]}
-    detail: object = None  # finer shares, where the method has them
+    detail: Any = None  # finer shares, where the method has them
     evaluations: int = 0  # of the model: values and slopes
     method: str = "Shapley"
     gap: float | None = None  # of the end as mixed to the end's own value, where that is another
@@ -88,7 +89,7 @@ def aumann_shapley(value_at, slope_at, names, *, nodes=8, most=64,
     start, end, evaluations = np.asarray(value_at(0.0)), np.asarray(value_at(1.0)), 2
     while True:
         points, weights = np.polynomial.legendre.leggauss(nodes)
-        detail = 0.0
+        detail: Any = 0.0
         for done, (point, weight) in enumerate(zip(points, weights, strict=True)):
             detail = detail + 0.5 * weight * np.asarray(slope_at(0.5 * (point + 1.0)))
             on_node(done + 1, nodes)

@@ -6,6 +6,7 @@ it gives all sensitivities, and a bump-and-revalue is the same function at anoth
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -52,7 +53,7 @@ class Case(struct.PyTreeNode):
 
     params: Params
     inputs: Inputs
-    scenario: object
+    scenario: Any
     key: jax.Array  # of the run; path i uses rng.path_key(key, i)
     temperature: jax.Array  # []
     yields: jax.Array  # [K] where the net present values among the outcomes are taken
@@ -61,7 +62,7 @@ class Case(struct.PyTreeNode):
 class Tilted(struct.PyTreeNode):
     """A transition model and what is added to its log-odds of default [R]."""
 
-    model: object
+    model: Any
     default_odds: jax.Array
 
 

@@ -10,6 +10,8 @@ principle; Rockafellar and Uryasev (2002), Conditional value-at-risk for general
 
 import dataclasses
 import functools
+from collections.abc import Hashable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -110,7 +112,7 @@ def loan_table(a: Assembly, scenario):
         "loan_id": frame["loan_id"], "obligor_id": frame["obligor_id"],
         "industry": frame["industry_sector"], "rating": frame["rating"],
         "par": np.asarray(a.inputs.tape.balance)})
-    totals = {"mode": str(a.setup.mode), "paths": a.config.paths}
+    totals: dict[Hashable | None, Any] = {"mode": str(a.setup.mode), "paths": a.config.paths}
     rows = [("expected_loss", found.expected, found.expected_error)]
     rows += [(f"cvar_{level * 100:g}", row, error)
              for level, row, error in zip(LEVELS, found.cvar, found.cvar_error, strict=True)]

@@ -66,7 +66,8 @@ def likeliest_paths(problem: Problem, margins, event: Event, *, key, answers=3, 
     if happened(event, origin.amount):
         return (Answer(begin[0], 0.0, True, float(origin.margin), float(origin.amount),
                        float("nan"), float("nan")),)
-    pool, nearest, refined = [], None, False
+    pool: list = []
+    nearest, refined = None, False
     for n in range(answers + EXTRA):
         on_answer(n)
         chosen = _different(pool, cosine, answers)
@@ -88,7 +89,7 @@ def likeliest_paths(problem: Problem, margins, event: Event, *, key, answers=3, 
 
 def _different(pool, cosine, most):
     """The shortest of `pool` [D] each, then the shortest that differ from those before."""
-    chosen = []
+    chosen: list = []
     for x in sorted(pool, key=np.linalg.norm):
         near = [x @ c / np.linalg.norm(x) / np.linalg.norm(c) for c in chosen]
         if len(chosen) < most and max(near, default=-1.0) <= cosine + 1e-2:
@@ -112,7 +113,7 @@ def _search(evaluate, begin, away, cosine, search):
 
 def _judged(evaluate, event, x, width):
     """Answer nearest to the origin on the ray through `x` [D], under hard tests."""
-    low, high, best = *RAY, None
+    (low, high), best = RAY, None
     for _ in range(ROUNDS):
         at = np.linspace(low, high, width + 1)[1:]
         found = evaluate(at[:, None] * x, 0.0)
@@ -123,6 +124,7 @@ def _judged(evaluate, event, x, width):
         if not hit.any():
             break
         low, high = (at[first - 1] if first else low), at[first]
+    assert best is not None  # ROUNDS > 0
     scale, judged = best
     noise = scale * x
     size, steep = np.linalg.norm(noise), np.linalg.norm(judged.slope)

@@ -17,6 +17,7 @@ Reference: methodology, correlation structure and stage 3; DESIGN section 4.
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -89,7 +90,7 @@ def shares_of(m):
 class Compiled:
     """Moments of a block of paths at given levers."""
 
-    value: object  # (levers, given, numbers [block]) -> [5]
+    value: Any  # (levers, given, numbers [block]) -> [5]
     block: int
 
 
@@ -154,7 +155,7 @@ def calibrate(compiled: Compiled, given, wanted: Wanted, *, on_step=lambda text:
     levers, jacobian = np.asarray(wanted.start, float), None
     for paths in dict.fromkeys((wanted.first, wanted.paths)):
         shares, mean = shares_of(over_blocks(compiled, wanted.start, given, paths))
-        seen = {}
+        seen: dict = {}
 
         def residual(x, paths=paths, mean=mean, seen=seen):
             now, level = shares_of(over_blocks(compiled, x, given, paths))

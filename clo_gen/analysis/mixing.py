@@ -49,7 +49,8 @@ def _equal(one, other):
     (static, arrays), (other_static, other_arrays) = one, other
     leaves, tree = jax.tree.flatten(arrays)
     other_leaves, other_tree = jax.tree.flatten(other_arrays)
-    return (static == other_static and tree == other_tree
+    alike = tree == other_tree  # type: ignore[operator]
+    return (static == other_static and alike
             and all(np.array_equal(x, y) for x, y in zip(leaves, other_leaves, strict=True)))
 
 

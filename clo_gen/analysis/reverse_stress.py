@@ -13,6 +13,7 @@ Reference: Basel Committee (2018), Stress testing principles; design points: sol
 """
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -44,7 +45,7 @@ class Problem(struct.PyTreeNode):
 
     params: pipeline.Params
     inputs: pipeline.Inputs
-    scenario: object
+    scenario: Any
     key: jax.Array  # asked for by the graph; `expected` draws nothing from it
 
 

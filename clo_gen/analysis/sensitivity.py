@@ -9,6 +9,7 @@ output would repeat, and it is one program to compile.
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +27,7 @@ class Sums(struct.PyTreeNode):
 
     values: jax.Array  # [O]
     returns: jax.Array  # [P, K]
-    slope: object = None  # as the point, leaves [O, ...]
+    slope: Any = None  # as the point, leaves [O, ...]
 
 
 def sums(f, point):
@@ -84,7 +85,7 @@ class Estimate:
     """Means over all paths on the host."""
 
     mean: np.ndarray  # [O]; the IRR of a class is that of its mean cash, nan when not found
-    slope: object = None  # pytree, leaves [O, ...]; None when not asked for
+    slope: Any = None  # pytree, leaves [O, ...]; None when not asked for
     blocks: tuple = ()  # the same of each block of paths, for standard errors
 
 

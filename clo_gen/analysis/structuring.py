@@ -11,6 +11,8 @@ negative. Reference: Rockafellar and Uryasev (2000), whose quantile form of chan
 is, without the average over the tail.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -30,15 +32,15 @@ REPAID = 1e-9  # share of par below which a class is repaid
 class Pools(struct.PyTreeNode):
     """Sampled lives of the pool, leading axis N: all the waterfall asks for."""
 
-    collections: object  # records.Collections
+    collections: Any  # records.Collections
     fixings: jax.Array  # [N, P] index of the floating notes
-    new: object  # records.NewCollateral, or None
+    new: Any  # records.NewCollateral, or None
 
 
 class Market(struct.PyTreeNode):
     """How spreads and triggers follow sizes; what stands at the start keeps its terms."""
 
-    start: object  # records.Deal
+    start: Any  # records.Deal
     slope: jax.Array  # [] relative rise of a spread per unit of enhancement lost
     oc_class: jax.Array  # [Q] int: class that OC test q ends at; -1: another kind of test
     rank: jax.Array  # [K] int: pari passu classes share one

@@ -14,6 +14,7 @@
 """
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -48,9 +49,9 @@ class Found:
 class Programs:
     """What the search calls."""
 
-    paths: object  # tilt.compile_paths, with a twist where loans are drawn
-    loss: object  # compile_loss
-    margins: object = None  # compile_margins; None: the pool alone
+    paths: Any  # tilt.compile_paths, with a twist where loans are drawn
+    loss: Any  # compile_loss
+    margins: Any = None  # compile_margins; None: the pool alone
 
 
 def compile_loss(setup):
@@ -112,7 +113,7 @@ def directions(points, blocks):
     each block; rows of 0 where a block adds nothing new."""
     rows = []
     for where in blocks.values():
-        own = []
+        own: list = []
         for point in points:
             row = np.zeros_like(point)
             row[where] = point[where]
@@ -120,7 +121,7 @@ def directions(points, blocks):
             for other in own:
                 row = row - (row @ other) * other
             left = np.linalg.norm(row)
-            own.append(row / left if left > 1e-6 * max(size, 1e-12) else np.zeros_like(row))
+            own.append(row / left if left > 1e-6 * np.maximum(size, 1e-12) else np.zeros_like(row))
         rows += own
     return np.stack(rows)
 
@@ -129,17 +130,17 @@ def turned(basis, means):
     """(basis, means) with the same shifts, turned so that the first directions carry them: even
     points cover single directions best."""
     aims = means[1:] @ basis
-    rows = []
+    rows: list = []
     for row in np.concatenate([aims, basis]):
         size = np.linalg.norm(row)
         for other in rows:
             row = row - (row @ other) * other
         left = np.linalg.norm(row)
-        if left > 1e-6 * max(size, 1e-12):
+        if left > 1e-6 * np.maximum(size, 1e-12):
             rows.append(row / left)
     rows += [np.zeros(basis.shape[1])] * (len(basis) - len(rows))
-    rows = np.stack(rows[: len(basis)])
-    return rows, means @ basis @ rows.T
+    turn = np.stack(rows[: len(basis)])
+    return turn, means @ basis @ turn.T
 
 
 def find_tilt(programs: Programs, case, setup, aim, key, block, *, on_stage=lambda text: None):

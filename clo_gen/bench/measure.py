@@ -62,8 +62,9 @@ def compiled(run, args, spread, **facts):
     args = tuple(jax.device_put(a, s) for a, s in zip(args, shardings, strict=True))
     start = time.perf_counter()
     program = jax.jit(run, in_shardings=shardings).lower(*args).compile()
-    return Work(run=lambda: program(*args), compile_s=time.perf_counter() - start,
-                temporaries=program.memory_analysis().temp_size_in_bytes, **facts)
+    compile_s, memory = time.perf_counter() - start, program.memory_analysis()
+    return Work(run=lambda: program(*args), compile_s=compile_s,
+                temporaries=memory.temp_size_in_bytes if memory else 0, **facts)
 
 
 def timed(run):

@@ -52,7 +52,7 @@ def carrying(tape: Tape, deal: Deal, months):
     long_dated = jnp.where(tape.maturity > months, deal.long_dated_value, 1.0)
     value = jnp.minimum(discount, long_dated)
     market = jnp.minimum(tape.market_price, deal.ccc_price)
-    number = sum((market >= edge).astype(int) for edge in BUCKET_EDGES)
+    number = jnp.stack([market >= edge for edge in BUCKET_EDGES]).sum(0)
     bucket = number[:, None] == jnp.arange(len(BUCKET_EDGES) + 1)
     return Carrying(
         defaulted_price=deal.defaulted_price,

@@ -71,7 +71,7 @@ def command(to, panel=None, name=None):
             _guard(debug, action, Screen(as_json=json_, quiet=quiet), arguments)
 
         parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + [*_COMMON]
-        run.__signature__ = inspect.Signature(parameters)
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
         run.__name__, run.__module__ = action.__name__, action.__module__
         run.__doc__ = _help(inspect.cleandoc(action.__doc__))

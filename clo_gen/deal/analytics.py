@@ -7,6 +7,7 @@ are yearly fractions; a rate compounds once a year, a margin over an index once 
 
 import math
 
+import jax
 import jax.numpy as jnp
 from flax import struct
 
@@ -141,10 +142,10 @@ def wal_years(principal, years):
 
 
 class EquityReturn(struct.PyTreeNode):
-    irr: object  # [] effective yearly; -1 when nothing comes back
-    irr_converged: object  # [] bool
-    cash_on_cash: object  # [P] payment over cost, each date; not annualised
-    multiple: object  # [] all payments over cost
+    irr: jax.Array  # [] effective yearly; -1 when nothing comes back
+    irr_converged: jax.Array  # [] bool
+    cash_on_cash: jax.Array  # [P] payment over cost, each date; not annualised
+    multiple: jax.Array  # [] all payments over cost
 
 
 def equity_return(flows, years, cost):

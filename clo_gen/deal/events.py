@@ -24,6 +24,7 @@ def call_weight(deal: Deal, sale, cash, owed, need, collateral, date, temperatur
     IRR that makes it call.
     """
     call = deal.call
+    assert call is not None
     surplus = sale + cash - owed
     fails = jnp.ones_like(surplus)
     if call.collateral_below is not None:

@@ -40,7 +40,8 @@ class Today(struct.PyTreeNode):
 
 def senior_fees(waterfall, claims):
     """{test: fee claims that are paid, in order of the ordinary list, before it is first made}."""
-    seen, out = [], {}
+    seen: list = []
+    out: dict = {}
     for step in waterfall.steps:
         for q in tests_of_step(step):
             out.setdefault(q, tuple(seen))

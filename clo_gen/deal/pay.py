@@ -68,7 +68,7 @@ def pay_step(step, ledger, measured, which, claims, waterfall):
 
 def _segments(listed, length=6):
     """The list cut before and after every test, and every `length` steps."""
-    out = [[]]
+    out: list[list] = [[]]
     for step in listed:
         if out[-1] and (tests_of_step(step) or len(out[-1]) == length):
             out.append([])

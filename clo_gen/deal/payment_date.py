@@ -62,7 +62,7 @@ def open_date(s: Standing, p, date: Date, period, deal: Deal, waterfall: Waterfa
     """Opened: collateral lives a period, cash comes in, events are judged, claims are billed."""
     stock, received = None, reinvestment.no_cash(s.alive)
     opening, closing = date.opening, date.collateral.performing
-    if new is not None:
+    if new is not None and s.bought is not None:
         opening = opening + s.bought.par.sum()
         stock, received = reinvestment.live_a_period(new, s.bought, period, p)
         closing = closing + stock.par.sum()
@@ -125,8 +125,8 @@ def close_date(s: Standing, p, date: Date, opened: Opened, ledger, deal: Deal,
                             for a in range(claims.accounts_of_list)]),
         alive=alive,
         accelerated=later,
-        bought=None if new is None else reinvestment.buy(new, opened.stock, paid[claims.purchase],
-                                                         alive, p),
+        bought=None if new is None or opened.stock is None else reinvestment.buy(
+            new, opened.stock, paid[claims.purchase], alive, p),
     )
     return after, _record(s, date, opened, ledger, after, paid, claims)
 

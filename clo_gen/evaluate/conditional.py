@@ -118,12 +118,13 @@ def trials(model: MacroModel, sets=100, paths=(500, 2000), draws=1_000_000, seed
     generator, block = np.random.default_rng(seed), min(draws, 20_000)
     lower = np.asarray(model.scenario_of(scenario).lower)
     known = model.generate(block, jax.random.key(seed + 1), scenario)
-    wanted = []
+    wanted: list = []
     while len(wanted) < sets:
         one = random_conditions(known, model.series, generator)
         if not _bounded(one, model.series, lower):
             wanted.append(one)
-    width, accepted = known.std(0), [[] for _ in wanted]
+    width = known.std(0)
+    accepted: list[list] = [[] for _ in wanted]
     for b in range(draws // block):
         prior = model.generate(block, jax.random.key(seed + 1000 + b), scenario)
         for kept, one in zip(accepted, wanted, strict=True):

@@ -13,6 +13,7 @@ full are in it and it is scored on every month. The point forecast is the mean o
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +31,7 @@ _SMALL = 1.5  # schedules: months that pay at most that are also scored by thems
 class Rows(struct.PyTreeNode):
     """Loan-months [R] to forecast, with what the model has seen before them."""
 
-    before: object
+    before: Any
     hidden: jax.Array  # [R, D]
     repeat: jax.Array  # [R]
     logs: jax.Array  # [R, S]

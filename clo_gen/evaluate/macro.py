@@ -192,7 +192,7 @@ def _proper_scores(model, data, windows, draws):
 def _compared(name, scores, unit, split, block, target):
     """Metric of the CVAE's mean score beside the better baseline; interval of the difference."""
     mean = {k: float(v.mean()) for k, v in scores.items()}
-    best = min(("VAR", "block bootstrap"), key=mean.get)
+    best = min(("VAR", "block bootstrap"), key=lambda name: mean[name])
     other = "VAR" if best != "VAR" else "block bootstrap"
     low, high = block_bootstrap(scores["CVAE"] - scores[best], block, seed=SEED)
     verdict = "" if mean["CVAE"] <= mean[best] else f"; {best} wins"

@@ -8,6 +8,7 @@ binomials over the paths.
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -95,14 +96,14 @@ class _Known:
     """What is fitted to the months before one year."""
 
     models: dict
-    generator: object
+    generator: Any
     withdrawal: float
 
 
 def _fit(config, counts, macro, panel, year_start):
     last = year_start - 1
     train = counts.between(counts.months[0], last - 1)  # a move counts in the month it leaves
-    models = {}
+    models: dict = {}
     for suffix, strength in (("", config.transitions.prior_months), ("_own", config.own_months)):
         wanted = [m for m in config.models if m.endswith("_own") == bool(suffix)]
         if wanted:
@@ -137,7 +138,8 @@ def rating_forecasts(config, folder, *, seed=0, on_step=lambda text: None):
     origins = {h: _origins(config, panel, counts, h) for h in config.horizons}
     loadings = jax.tree.map(lambda x: jnp.asarray(x, float),
                             systematic.Loadings(**config.factors.model_dump()))
-    known, found = {}, {}
+    known: dict = {}
+    found: dict = {}
     for horizon in config.horizons:
         scenario = read_scenarios(config_path("scenarios.toml"), ["baseline"],
                                   config.macro.series, horizon)["baseline"]

@@ -132,7 +132,7 @@ def _seen(panel):
 
 
 def _macro(frame, first, after):
-    months = pd.PeriodIndex.from_ordinals(np.arange(first, after), freq="M")
+    months = pd.PeriodIndex.from_ordinals(np.arange(first, after), freq="M")  # type: ignore[attr-defined]
     return frame.reindex(months).to_numpy(np.float32)
 
 
@@ -160,11 +160,11 @@ def path_metrics(model, data, loans, first, *, split, paths, seed, months=12):
     months = came.shape[1]
     default = model.space.default
     matrix = np.asarray(model.cohort_matrix, float)
-    power, chain = np.eye(model.space.size)[before], []
+    power, powers = np.eye(model.space.size)[before], []
     for _ in range(months):
         power = np.einsum("ls,lsk->lk", power, matrix[cohort])
-        chain.append(power)
-    chain = np.stack(chain, axis=1)
+        powers.append(power)
+    chain = np.stack(powers, axis=1)
     where = np.arange(len(came)), len(came)
     seen = came >= 0
     share = np.maximum(seen.sum(1), 1)

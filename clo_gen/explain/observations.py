@@ -19,9 +19,11 @@ def closing_ratio(loaded: LoadedDeal, through):
 
 def yearly_cost(loaded: LoadedDeal, index):
     """Note interest and senior fees of the first year, share of par, at a flat `index`."""
-    notes = sum(n.balance * (n.rate if n.rate is not None
-                             else max(index, n.floor_bps / 1e4) + n.spread_bps / 1e4)
-                for n in loaded.terms.notes)
+    def rate(note):
+        return note.rate if note.rate is not None else (
+            max(index, note.floor_bps / 1e4) + note.spread_bps / 1e4)
+
+    notes = sum(n.balance * rate(n) for n in loaded.terms.notes)
     fees = sum(min(invoiced(loaded, f), np.inf if f.cap is None else f.cap)
                for f in loaded.terms.fees if f.rank == "senior")
     return (notes + fees) / loaded.par

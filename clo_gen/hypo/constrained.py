@@ -8,6 +8,8 @@ give the pool of least breach (prices are then those of breaching), or the prese
 cannot be found, and `converged` False.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -114,6 +116,7 @@ def _less_score(case: _Case, trades):
 def _cushion(case: _Case, trades):
     """Adjusted BDR less cushion less SDR [] of the portfolio after the trades."""
     p, positions = case.monitor, case.positions
+    assert p is not None
     share = held(_after(case, trades))
     _, was, warr, wal = averages(positions.replace(share=share), case.limits)
     level = p.level[positions.rating - 1]
@@ -163,9 +166,10 @@ def _optimum(objective, case: _Case, *, industries, curvature=0.0, steps=0, sign
     value = objective(case, trades) + pull - jax.lax.stop_gradient(pull)
     share = _without_dust(_after(case, _trades(case, x)))
     traded = jnp.maximum(share - case.positions.share, 0.0).sum()
-    return Traded(share=share, objective=sign * value, traded=traded, quality=None, price=price[0],
-                  trading_price=price[1], count=count, breach=None,
-                  kkt=jnp.maximum(end.residual, tried.gain), converged=None)
+    later: Any = None  # judged outside, once for all numbers of obligors
+    return Traded(share=share, objective=sign * value, traded=traded, quality=later,
+                  price=price[0], trading_price=price[1], count=count, breach=later,
+                  kkt=jnp.maximum(end.residual, tried.gain), converged=later)
 
 
 def _settle(objective, program, case: _Case, steps):

@@ -101,7 +101,7 @@ def hypo_pools_discrete(deals: Sequence[dict]) -> list[HypoPool]:
     judged = judged_discrete(deals)
     exceptions, groups = (rounded_up(max(len(i[name]) for i in judged), to) for name, to in (
         ("ob_exceptions", OB_EXCEPTIONS), ("ind_exceptions", IND_EXCEPTIONS)))
-    results = [None] * len(judged)
+    results: list = [None] * len(judged)
     # Deals of one table shape and of one size class run together: a pool of 512 costs twice 256.
     with jax.enable_x64(True):
         for (obligors, industries, *_), members in _grouped_by(judged, _shape):
@@ -127,7 +127,7 @@ def hypo_pools_formula(deals: Sequence[dict]) -> list[HypoResultMonitor]:
     """
     judged = judged_formula(deals)
     obligors = pool_size(max(len(i["pool"]) for i in judged))
-    results = [None] * len(judged)
+    results: list = [None] * len(judged)
     with jax.enable_x64(True):
         for _, members in _grouped_by(judged, lambda i: (i["run_mode"], len(i["risk_score"]))):
             problems = stacked([formula_problem(judged[n]) for n in members])

@@ -25,7 +25,7 @@ def _write(path, arrays, structure):
     """One npz file, complete or not there."""
     buffer = io.BytesIO()
     text = np.frombuffer(json.dumps(structure).encode(), np.uint8)
-    np.savez(buffer, **arrays, **{_STRUCTURE: text})
+    np.savez(buffer, **arrays, **{_STRUCTURE: text})  # type: ignore[arg-type]
     path = pathlib.Path(path)
     draft = path.with_name(path.name + ".partial")
     draft.write_bytes(buffer.getvalue())
@@ -89,7 +89,7 @@ def _unpack(value, arrays, path):
 
 def save_record(path, record, about=None):
     """Writes a model record and `about` (JSON data: config, data, metrics) to one file."""
-    arrays = {}
+    arrays: dict = {}
     structure = {"record": _pack(record, arrays), "about": about or {}}
     _write(path, arrays, structure)
 

@@ -67,7 +67,8 @@ def _months(place, given, last, problems):
     """Months from 1, or none at all where one of them is wrong."""
     out = []
     for month in _listed(given, 1):
-        if isinstance(month, Integral) and not isinstance(month, bool) and 1 <= month <= last:
+        whole = isinstance(month, Integral) and not isinstance(month, bool)
+        if whole and 1 <= int(month) <= last:
             out.append(int(month))
         else:
             problems.add(f"{place} month", month, f"a whole number from 1 to {last}")
@@ -113,7 +114,7 @@ def _one(name, given, last, problems):
 
 def _merged(found, problems):
     """One Condition a month and series: the months where all that is said of them holds."""
-    kept = {}
+    kept: dict = {}
     for c in found:
         if c.low > c.high:
             problems.say(f"{c.place}: low {c.low:.6g}, high {c.high:.6g}; want low below high")

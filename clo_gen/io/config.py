@@ -193,12 +193,12 @@ def read_config(path: str | pathlib.Path | None = None,
     >>> config.paths, config.prepayment.cpr, config.scenarios
     (200, 0.15, ('baseline', 'adverse', 'severely_adverse', 'stagflation'))
     """
-    path, data, source = load_overridden(path, "quickstart.toml", overrides)
+    file, data, source = load_overridden(path, "quickstart.toml", overrides)
     config = parse(data, RunConfig, source)
     problems = Problems(source)
     _check(config, problems)
     problems.raise_if_any()
-    return config, path.parent
+    return config, file.parent
 
 
 def _check(config, problems):

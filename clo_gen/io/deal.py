@@ -57,12 +57,12 @@ class LoadedDeal:
     @property
     def tests(self) -> tuple[str, ...]:
         """Names of the Q tests: coverage tests, then diversions."""
-        return tuple(test.name for test in (*self.terms.tests, *self.terms.diversions))
+        return (*(t.name for t in self.terms.tests), *(d.name for d in self.terms.diversions))
 
     @property
     def fees(self) -> tuple[str, ...]:
         """Names of the fees, then of the hedges."""
-        return tuple(fee.name for fee in (*self.terms.fees, *self.terms.hedges))
+        return (*(f.name for f in self.terms.fees), *(h.name for h in self.terms.hedges))
 
 
 def read_deal(path: str | pathlib.Path, *, par: float | None = None) -> LoadedDeal:

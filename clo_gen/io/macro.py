@@ -191,7 +191,8 @@ def _from_fred(frame, problems, extra, until):
     numbers.index = _periods(frame, dates, "M", problems)
     if extra is not None:
         numbers = numbers.join(extra)
-    numbers, notes = numbers.sort_index().loc[:until], []
+    numbers = numbers.sort_index().loc[:until]
+    notes: list = []
     for code in numbers:
         known = numbers[code].dropna()
         if len(known) > 2 and np.median(np.diff(known.index.asi8)) == 3:
@@ -236,7 +237,7 @@ def _from_fed(frame, problems, scenario, until):
         else:
             out[name] = _combine(transform, columns)
     quarterly = pd.DataFrame(out, index=numbers.index).sort_index()
-    quarterly.index = quarterly.index.asfreq("M", how="end")
+    quarterly.index = pd.PeriodIndex(quarterly.index).asfreq("M", how="END")
     quarterly = quarterly.loc[:until]
     months = pd.period_range(quarterly.index[0], quarterly.index[-1], freq="M")
     return quarterly.reindex(months).interpolate(limit_area="inside"), notes
@@ -257,7 +258,7 @@ def _from_wide(frame, problems, units, until):
         for period in numbers.index[far][:5]:
             problems.add(f"{period} {name}", numbers[name][period],
                          'a fraction (0.045 is 4.5 %), or macro.units = "percent"')
-    notes = []
+    notes: list = []
     return _fill_single_gaps(numbers.sort_index().loc[:until], notes), notes
 
 
@@ -308,4 +309,5 @@ def moodys_baa():
         raise InputError("macro.credit_spread = \"baa\" needs the package arch; "
                          "install it with: pip install 'clo_gen[vendor-data]'") from None
     baa = default.load()["BAA"]
-    return pd.DataFrame({"BAA": baa.to_numpy()}, index=baa.index.to_period("M"))
+    months = pd.DatetimeIndex(baa.index).to_period("M")
+    return pd.DataFrame({"BAA": baa.to_numpy()}, index=months)

@@ -1,13 +1,14 @@
 """Months of a macro file as the path of a model, and weights of scenarios over time; judged."""
 
 import numpy as np
+import pandas as pd
 
 from clo_gen.io.macro import MacroHistory
 from clo_gen.io.problems import InputError, Problems
 
 
 def _row_of(macro: MacroHistory, month, problems):
-    months = macro.frame.index.strftime("%Y-%m")
+    months = pd.PeriodIndex(macro.frame.index).strftime("%Y-%m")
     found = np.flatnonzero(months == str(month))
     if not len(found):
         problems.add("start", str(month), f"a month from {months[0]} to {months[-1]}")

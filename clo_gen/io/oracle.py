@@ -6,6 +6,7 @@ The schema's steps become those of a deal file, so that both are judged by the s
 import dataclasses
 import json
 import pathlib
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -84,8 +85,8 @@ def _read(case, path):
 class DefaultedTerms:
     """What judge_collections reads of a deal."""
 
-    defaulted_price: object
-    ccc_price: object
+    defaulted_price: Any
+    ccc_price: Any
 
 
 class _Terms:
@@ -97,7 +98,8 @@ class _Terms:
         self.names = [n.name for n in self.notes]
         for name in {n for n in self.names if self.names.count(n) > 1}:
             problems.add("deal.notes", name, "each name once")
-        self.tests, self.diversions = {}, []
+        self.tests: dict = {}
+        self.diversions: list = []
         self.hurdle, self.incentive, self.sale = 0.0, 0.0, None
         for i, test in enumerate(given.oc_tests):
             self._add_test(test.name, test, f"deal.oc_tests[{i + 1}] ({test.name})")

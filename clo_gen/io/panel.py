@@ -84,7 +84,7 @@ def _carry_forward(monthly):
     offset = np.arange(len(row)) - np.repeat(np.cumsum(length) - length, length)
     return pd.DataFrame({
         "obligor_id": obligor[row],
-        "month": pd.PeriodIndex.from_ordinals(first[row] + offset, freq="M"),
+        "month": pd.PeriodIndex.from_ordinals(first[row] + offset, freq="M"),  # type: ignore[attr-defined]
         "state": monthly["rating"].replace({"D": "default"}).to_numpy()[row],
     })
 

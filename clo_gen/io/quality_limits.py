@@ -23,8 +23,8 @@ _LADDER = "exceptions such as \"5x0.025\" or \"1x0.15;2x0.12\": how many (1 to 1
 def notches():
     """{rating of Moody's, S&P or DBRS: notch 1..21}; a bare letter is its middle notch."""
     scale = pd.read_csv(data_path("rating_scale.csv"))
-    names = {name: row.rating_int for row in scale.itertuples()
-             for name in (row.sp, row.moodys, row.dbrs)}
+    rows = zip(*(scale[c] for c in ("rating_int", "sp", "moodys", "dbrs")), strict=True)
+    names = {name: notch for notch, *agencies in rows for name in agencies}
     bare = {name[:-1]: notch for name, notch in names.items() if name.endswith("2")}
     return bare | names
 
@@ -39,9 +39,10 @@ def _ladder(text):
     """"1x0.15;2x0.12" as the falling shares (0.15, 0.12, 0.12)."""
     parts = [re.fullmatch(r"\s*(\d{1,3})\s*x\s*(0?\.\d+|1(?:\.0*)?)\s*", part)
              for part in text.split(";")]
-    if not all(parts) or not all(1 <= int(p[1]) <= 100 and float(p[2]) > 0 for p in parts):
+    units = [(int(p[1]), float(p[2])) for p in parts if p]
+    if len(units) < len(parts) or not all(1 <= n <= 100 and share > 0 for n, share in units):
         raise ValueError(_LADDER)
-    return tuple(sorted((float(p[2]) for p in parts for _ in range(int(p[1]))), reverse=True))
+    return tuple(sorted((share for n, share in units for _ in range(n)), reverse=True))
 
 
 Ladder = Annotated[str, AfterValidator(_ladder)]
@@ -110,7 +111,7 @@ class LimitTerms(Record):
     @field_validator("obligor_exceptions", "industry_exceptions")
     @classmethod
     def _above_base(cls, exceptions, info: ValidationInfo):
-        key = info.field_name.replace("exceptions", "max")
+        key = str(info.field_name).replace("exceptions", "max")
         base = info.data.get(key, 0.0)  # a bad base has its own complaint
         if base is None or min(exceptions) <= base:
             raise ValueError(f"shares above {key}" + ("" if base is None else f" ({base:g})"))

@@ -130,7 +130,7 @@ def _build(op, account, values, names):
 
 def _check_cycles(list_name, listed, problems):
     """Cash that could go round in a circle would be paid twice."""
-    moves = {}
+    moves: dict = {}
     for step in listed:
         if getattr(step, "to", None) and not isinstance(step, steps.ReleaseReserve):
             moves.setdefault(step.account, set()).add(step.to)

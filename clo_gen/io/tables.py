@@ -38,15 +38,16 @@ def rating_notches():
     that B+ and B- differ as the published factors do. CC and C belong to the state CCC.
     """
     scale = pd.read_csv(data_path("rating_scale.csv"))
-    factor = pd.read_csv(data_path("moodys_rating_factors.csv")).set_index("rating_int")
-    factor = factor["rating_factor"]
+    factors = pd.read_csv(data_path("moodys_rating_factors.csv"))
+    factor = dict(zip(factors["rating_int"], factors["rating_factor"], strict=True))
     middle = {"AAA": 1, "AA": 3, "A": 6, "BBB": 9, "BB": 12, "B": 15, "CCC": 18}
     notches = {}
-    for row in scale.itertuples():
-        letter = row.sp.rstrip("+-")
+    for rating, *names in zip(*(scale[c] for c in ("rating_int", "sp", "moodys", "dbrs")),
+                              strict=True):
+        letter = names[0].rstrip("+-")
         letter = "CCC" if letter in ("CC", "C") else letter
-        effect = float(np.log(factor[row.rating_int] / factor[middle[letter]]))
-        for name in (row.sp, row.moodys, row.dbrs):
+        effect = float(np.log(factor[rating] / factor[middle[letter]]))
+        for name in names:
             notches[name] = (letter, effect)
     return notches
 

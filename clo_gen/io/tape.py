@@ -11,6 +11,7 @@ import dataclasses
 import datetime
 import pathlib
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -125,7 +126,7 @@ def read_column_map(path):
 
 def read_tape(tape: str | pathlib.Path | pd.DataFrame, *, cutoff: datetime.date | str,
               space: StateSpace = RATING, indices: Iterable[str] = ("SOFR",),
-              recovery_by_lien: Mapping[str, float] | None = None,
+              recovery_by_lien: Mapping[Any, float] | None = None,
               columns: ColumnMap | None = None) -> LoadedTape:
     """LoadedTape from a CSV or Parquet file, or from a DataFrame of the same columns.
 

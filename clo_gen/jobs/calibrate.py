@@ -8,7 +8,7 @@ import csv
 import dataclasses
 import pathlib
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import tomli_w
 from pydantic import Field
@@ -43,7 +43,7 @@ class CalibrationReport:
     calibration: Calibration
     held_out: tuple[HeldOut, ...]  # auto: every trust left out once
     extra: tuple[Calibration, ...]  # auto: the severity
-    model: object  # Knobs or LoanHazards
+    model: Any  # Knobs or LoanHazards
     data: dict  # part -> {kind, source, notes}
     seconds: float
 
@@ -160,7 +160,7 @@ def as_json(report: CalibrationReport):
                 "parameters": [dataclasses.asdict(p) for p in calibration.parameters],
                 "targets": [dataclasses.asdict(c) for c in calibration.comparisons]}
 
-    held_out = [dataclasses.asdict(dataclasses.replace(h, fit=None)) | {"fit": plain(h.fit)}
+    held_out = [{f.name: getattr(h, f.name) for f in dataclasses.fields(h)} | {"fit": plain(h.fit)}
                 for h in report.held_out]
     return plain(report.calibration) | {
         "severity": [plain(e) for e in report.extra], "held_out": held_out,
@@ -169,7 +169,7 @@ def as_json(report: CalibrationReport):
 
 def summary_rows(comparisons):
     """(group, fitted, targets, inside before, inside after) of every group of targets."""
-    groups = {}
+    groups: dict = {}
     for row in comparisons:
         groups.setdefault(row.group, []).append(row)
     return [(name, rows[0].fitted, len(rows), sum(r.inside_before for r in rows),

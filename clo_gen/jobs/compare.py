@@ -11,9 +11,11 @@ from clo_gen.io.problems import InputError, collect_complaints
 from clo_gen.plots.compare import write_figure
 from clo_gen.summary import read_summary
 
-POOL = {"expected_loss": "std_error", "var_99": "var_99_std_error", "cvar_99": "cvar_99_std_error"}
-CLASS = {"loss_probability": "loss_probability_std_error",
-         "expected_loss": "expected_loss_std_error", "irr": None, "price": None}
+POOL: dict[str, str | None] = {"expected_loss": "std_error", "var_99": "var_99_std_error",
+                               "cvar_99": "cvar_99_std_error"}
+CLASS: dict[str, str | None] = {"loss_probability": "loss_probability_std_error",
+                                "expected_loss": "expected_loss_std_error", "irr": None,
+                                "price": None}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -69,7 +69,7 @@ def hypo_job(path):
     collect_complaints([lambda: judged_discrete(limits), *(
         lambda one=one: judged_formula([one]) for one in to_monitor([any_pool] * len(deals)))])
     pools = hypo_pools_discrete(limits)
-    monitors = [None] * len(deals)
+    monitors: list = [None] * len(deals)
     if asked:
         found = hypo_pools_formula(to_monitor([pool["obligors"] for pool in pools]))
         for n, monitor in zip(asked, found, strict=True):

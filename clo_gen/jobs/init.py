@@ -48,10 +48,12 @@ def init_job(folder):
         raise InputError(f"{folder}: exists already; want a new or empty folder")
     config, shipped = read_config()
     deal = read_deal(shipped / config.deal)
+    terms = config.tape.synthetic
+    assert terms is not None
     tape = synthetic_tape(
         obligors=OBLIGORS, par=deal.par, cutoff=deal.terms.closing,
-        rating_weights=config.tape.synthetic.rating_weights,
-        spread_bps=config.tape.synthetic.spread_bps, seed=config.tape.synthetic.seed)
+        rating_weights=terms.rating_weights,
+        spread_bps=terms.spread_bps, seed=terms.seed)
     files = {"config.toml": _config(name), "README.md": _README.format(name=name),
              "deal.toml": (shipped / config.deal).read_text(),
              "scenarios.toml": (shipped / config.scenario_file).read_text()}

@@ -120,7 +120,7 @@ def as_table(rows):
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name, justify in (("test", "left"), ("result", "right"), ("limit", "right"),
                           ("cushion", "right"), ("", "left")):
-        table.add_column(name, justify=justify)
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for row in rows:
         if _is_short(row, rows):
             show = _SHOWN[row["unit"]]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -39,7 +40,7 @@ class Report:
 
     title: str
     answers: tuple  # analysis.likeliest_path.Answer
-    usual: object  # analysis.likeliest_path.Usual
+    usual: Any  # analysis.likeliest_path.Usual
     paths: tuple[np.ndarray, ...]  # [T, M] each
     rows: tuple[dict, ...]  # one an answer
     years: pd.DataFrame  # answer, year, series, value, usual, sds

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pathlib
 import re
+from typing import Any
 
 import jax
 import numpy as np
@@ -87,13 +88,15 @@ def parsed(request: Request):
     option = {"condition": "--at", "blend": "--weight"}[request.kind]
     want = ("SERIES@MONTH=VALUE, or LOW..HIGH, such as gdp_growth_yoy@12=-0.04"
             if request.kind == "condition" else "SCENARIO@MONTH=WEIGHT, such as adverse@24=1")
-    problems, out = Problems(f"scenario {request.kind}"), {}
+    problems = Problems(f"scenario {request.kind}")
+    out: dict = {}
     if not request.at:
         problems.say(f"{option}: missing; want {want}")
     number = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
     for text in request.at:
         found = re.fullmatch(rf"\s*(\w+)@(\d{{1,6}})=({number})?(\.\.)?({number})?\s*", text)
-        name, month, low, is_range, high = found.groups() if found else (None,) * 5
+        parts: tuple[Any, ...] = found.groups() if found else (None,) * 5
+        name, month, low, is_range, high = parts
         point = is_range is None
         if name is None or (point and (low is None or high is not None)) or (
                 not point and (low is high is None or request.kind == "blend")):

@@ -120,7 +120,7 @@ def simulate(a: Assembly, sim: Simulator, blocks, todo, *, on_block=lambda name,
 
 def _together(todo, devices):
     """[(scenario, block numbers)]: blocks of one scenario, as many as there are devices."""
-    groups = []
+    groups: list = []
     for name, number in todo:
         if groups and groups[-1][0] == name and len(groups[-1][1]) < devices:
             groups[-1][1].append(number)

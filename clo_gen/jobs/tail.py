@@ -133,7 +133,8 @@ class _Clock:
     """Seconds by stage."""
 
     def __init__(self, on_stage):
-        self.seconds, self.on_stage, self.stage = {}, on_stage, None
+        self.seconds: dict[str, float] = {}
+        self.on_stage, self.stage, self.began = on_stage, None, 0.0
 
     def start(self, stage):
         now = time.perf_counter()

@@ -199,7 +199,7 @@ def _plain(value):
 def _judge_warm_start(level, before, wanted):
     """A model goes on only with its own sizes."""
     kept = getattr(before, "config", None)
-    if type(kept) is type(wanted) and kept != wanted:
+    if kept is not None and type(kept) is type(wanted) and kept != wanted:
         changed = _difference(dataclasses.asdict(kept), dataclasses.asdict(wanted))
         raise InputError(f"{level}.model differs from the earlier model's: {changed}; want it the "
                          "same")
@@ -221,7 +221,9 @@ def read_training(path=None, overrides=()):
     for level, verbs in LEVELS.items():
         tables = data.get(level)
         table = tables.get("data") if isinstance(tables, dict) else None
-        for key in verbs.files & set(table if isinstance(table, dict) else ()):
+        if not isinstance(table, dict):
+            continue
+        for key in verbs.files & set(table):
             if isinstance(table[key], str) and table[key] not in ("", "embedded", "synthetic"):
                 table[key] = str((path.parent / table[key]).resolve())
     return parse(data, TrainingConfig, source)

@@ -75,8 +75,8 @@ class _Network(nn.Module):
         cfg = self.cfg
 
         def dense(width, zero=False, bias=True):
-            start = {"kernel_init": nn.initializers.zeros_init()} if zero else {}
-            return nn.Dense(width, bias, cfg.dtype, cfg.dtype, **start)
+            start = nn.initializers.zeros_init() if zero else nn.linear.default_kernel_init
+            return nn.Dense(width, bias, cfg.dtype, cfg.dtype, kernel_init=start)
 
         self.pattern_in = dense(cfg.hidden)
         self.pattern_out = dense(len(mixed_values.patterns(cfg)), zero=True)

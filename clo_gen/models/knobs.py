@@ -160,8 +160,8 @@ def recovery_moments(rate, shift, spread):
 
     Gauss-Hermite quadrature with 40 points, differentiable.
     """
-    points, weights = np.polynomial.hermite_e.hermegauss(40)
-    weights = jnp.asarray(weights / weights.sum())
+    points, raw = np.polynomial.hermite_e.hermegauss(40)
+    weights = jnp.asarray(raw / raw.sum())
     draws = recovery_rate(jnp.full(40, 1.0) * rate, shift, spread * jnp.asarray(points))
     mean = weights @ draws
     variance = weights @ (draws - mean) ** 2

@@ -6,7 +6,7 @@ Host code. One compiled program serves every set of conditions of up to as many 
 import dataclasses
 import functools
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,9 +24,9 @@ HONOURED = 0.97  # share of the weights that drawing without replacement must be
 class Start(NamedTuple):
     """A model, the months it starts from and a scenario over the T months of its paths."""
 
-    model: object
+    model: Any
     history: jax.Array  # [H, M]
-    scenario: object  # models.scenarios.Scenario
+    scenario: Any  # models.scenarios.Scenario
 
 
 @dataclasses.dataclass(frozen=True)

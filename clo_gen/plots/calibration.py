@@ -30,7 +30,7 @@ def compared(ax, rows):
 
 def write_calibration(comparisons, path):
     """PNG of all comparisons, one panel a group."""
-    groups = {}
+    groups: dict = {}
     for row in comparisons:
         groups.setdefault(row.group, []).append(row)
     lines = -(-len(groups) // 3)

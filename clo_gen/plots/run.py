@@ -207,10 +207,10 @@ def write_hypo_figure(path, name, obligors, curve_data):
     obligor_ladder(ladder, [o.percentage for o in obligors])
     ladder.set(title=f"{name}: {len(obligors)} obligors (hypothetical)", xlabel="obligor, by size",
                ylabel="% of pool")
-    held = {}
+    by_industry: dict = {}
     for o in obligors:
-        held.setdefault(o.industry, []).append(o.percentage)
-    held = sorted(held.values(), key=sum, reverse=True)
+        by_industry.setdefault(o.industry, []).append(o.percentage)
+    held = sorted(by_industry.values(), key=sum, reverse=True)
     industry_bars(bars, [sum(x) for x in held], [len(x) for x in held])
     bars.set(title=f"{len(held)} industries, obligors on top", xlabel="industry, by size",
              ylabel="% of pool")

@@ -188,8 +188,8 @@ def _fit_and_profile(defaults, obligors, absent):
     prior = Prior(np.broadcast_to(0.5 * absent, (_BLOCK, len(absent))),
                   np.append(0.0, np.log(_GRID / (1.0 - _GRID))),
                   np.append(0.0, np.full(len(_GRID), _PINNED)))
-    found = estimate_batch(*(np.broadcast_to(x, (_BLOCK, *x.shape)) for x in (defaults, obligors)),
-                           prior)
+    found = estimate_batch(np.broadcast_to(defaults, (_BLOCK, *defaults.shape)),
+                           np.broadcast_to(obligors, (_BLOCK, *obligors.shape)), prior)
     return jax.tree.map(lambda x: x[0], found), found.log_likelihood[1:]
 
 
@@ -224,9 +224,10 @@ def asset_correlation(defaults, obligors, *, draws=200, seed=0):
     rates = np.where(absent, 0.0, stats.norm.cdf(found.threshold))
     again = _bootstrap(rates, rho, obligors, draws, seed)
     error = rho * (1.0 - rho) * np.sqrt(found.covariance[-1, -1])
+    boot_low, boot_high = np.quantile(again, (0.025, 0.975))
     return AssetCorrelation(
         rates, rho, float(error), low, high, float(max(2.0 * rho - again.mean(), 0.0)),
-        *(float(x) for x in np.quantile(again, (0.025, 0.975))), best, best - float(profile[0]),
+        float(boot_low), float(boot_high), best, best - float(profile[0]),
         len(defaults), bool(found.converged))
 
 

@@ -165,8 +165,8 @@ def traffic_light(exceptions, periods, rate=0.01):
     zone = "green" if below < 0.95 or exceptions == 0 else "yellow" if below < 0.9999 else "red"
     factor = np.nan
     if periods == 250 and np.isclose(rate, 0.01):
-        factor = {"green": 0.0, "red": 1.0}.get(zone) if zone != "yellow" else (
-            PLUS_FACTORS[exceptions - 5])
+        factor = ({"green": 0.0, "red": 1.0}[zone] if zone != "yellow"
+                  else PLUS_FACTORS[exceptions - 5])
     return TrafficLight(zone, below, factor)
 
 

@@ -28,7 +28,7 @@ def first_loss_cdr(unpaid, args, *, high=1.0, tolerance=1e-5, max_steps=26):
     hoisted, enclosed = jax.closure_convert(unpaid, jnp.zeros((), float), args)
     args = (args, enclosed)
 
-    def unpaid(cdr, args):
+    def unpaid(cdr, args):  # type: ignore[no-redef]
         return hoisted(cdr, args[0], *args[1])
 
     at_zero, at_high = jax.vmap(lambda cdr: unpaid(cdr, args))(jnp.asarray([0.0, high], float))

@@ -1,5 +1,6 @@
 """Statistics of path losses, of the pool and of its notes, with Monte Carlo standard errors."""
 
+import jax
 import jax.numpy as jnp
 from flax import struct
 
@@ -11,12 +12,12 @@ UNPAID = 1e-9  # principal or interest unpaid at maturity above this share of ba
 class Tail(struct.PyTreeNode):
     """Statistics of a loss sample [N]; `levels` [A] are 0.90, 0.95, ..."""
 
-    mean: object
-    mean_error: object
-    var: object  # [A] value at risk: the ceil(level N)-th smallest loss
-    var_error: object  # [A]
-    cvar: object  # [A] mean of the worst 1 - level share of paths
-    cvar_error: object  # [A]
+    mean: jax.Array
+    mean_error: jax.Array
+    var: jax.Array  # [A] value at risk: the ceil(level N)-th smallest loss
+    var_error: jax.Array  # [A]
+    cvar: jax.Array  # [A] mean of the worst 1 - level share of paths
+    cvar_error: jax.Array  # [A]
 
 
 def tail(losses, levels):
@@ -62,13 +63,13 @@ def yearly_rate(monthly_events, monthly_stock):
 class NoteLosses(struct.PyTreeNode):
     """Losses of classes [K] over paths; each `_error` is a Monte Carlo standard error."""
 
-    expected_loss: object  # principal unpaid at maturity over original balance
-    expected_loss_error: object
-    expected_unpaid_interest: object  # deferred or missed interest at maturity, same base
-    probability: object  # of a first loss: some principal or interest unpaid at maturity
-    probability_error: object
-    imputed_loss: object  # principal and interest unpaid, same base; see note_losses
-    severity: object  # imputed loss of the paths that have one; nan when none has
+    expected_loss: jax.Array  # principal unpaid at maturity over original balance
+    expected_loss_error: jax.Array
+    expected_unpaid_interest: jax.Array  # deferred or missed interest at maturity, same base
+    probability: jax.Array  # of a first loss: some principal or interest unpaid at maturity
+    probability_error: jax.Array
+    imputed_loss: jax.Array  # principal and interest unpaid, same base; see note_losses
+    severity: jax.Array  # imputed loss of the paths that have one; nan when none has
 
 
 def note_losses(principal, interest):

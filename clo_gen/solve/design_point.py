@@ -122,7 +122,8 @@ def design_points(evaluate, starts, *, away=(), cosine=0.7, search=None):
     for _ in range(search.steps):
         if all(walker.done for walker in walkers):
             break
-        tried = np.stack([w.x if w.done else w.x + w.share * w.heading for w in walkers])
+        tried = np.stack([w.x if w.done or w.heading is None else w.x + w.share * w.heading
+                          for w in walkers])
         margins, slopes = evaluate(tried)
         for walker, x, margin, slope in zip(walkers, tried, margins, slopes, strict=True):
             if not walker.done:

@@ -37,18 +37,22 @@ def solve(residual, prior, start=None, *, max_steps=60, tol=1e-10):
     Levenberg-Marquardt (MINPACK). Converged: no entry of the gradient, in units of the prior, is
     above 1e-4 of 1 + the sum of squares.
     """
-    prior, last = np.asarray(prior, float), {}
+    prior = np.asarray(prior, float)
+    last: dict = {}
 
     def both(z):  # z in units of the prior, so that steps are of order one
-        if not np.array_equal(last.get("z"), z):
+        if not last or not np.array_equal(last["z"], z):
             value, jacobian = residual(z * prior)
             last.update(z=z.copy(), value=np.concatenate([value, z]),
                         jacobian=np.concatenate([jacobian * prior, np.eye(len(z))]))
         return last
 
     first = np.zeros(len(prior)) if start is None else np.asarray(start, float) / prior
-    found = least_squares(lambda z: both(z)["value"], first, jac=lambda z: both(z)["jacobian"],
-                          method="lm", xtol=tol, ftol=tol, gtol=tol, max_nfev=max_steps)
+    def of(name):
+        return lambda z: both(z)[name]
+
+    found = least_squares(of("value"), first, jac=of("jacobian"), method="lm", xtol=tol, ftol=tol,
+                          gtol=tol, max_nfev=max_steps)
     end, size = both(found.x), len(prior)
     scaled = end["jacobian"][:-size]
     covariance = np.linalg.inv(end["jacobian"].T @ end["jacobian"]) * np.outer(prior, prior)

@@ -48,7 +48,7 @@ def _step(slope, margins, jacobian, x, radius, limits: Limits, penalty):
                      A_ub=np.vstack([elastic, fixed]),
                      b_ub=np.concatenate([margins, limits.right - limits.rows @ x]),
                      bounds=[*zip(low, high, strict=True), *([(0.0, None)] * m)])
-    return solved.x[:n] if solved.success else None
+    return solved.x[:n] if solved.success and solved.x is not None else None
 
 
 def climb(evaluate, start, limits: Limits, *, radius=0.2, smallest=2e-3, steps=40, penalty=20.0,

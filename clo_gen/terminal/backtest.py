@@ -59,7 +59,7 @@ def _correlation(rows):
 def _fits(rows):
     table = new_table("fitted distributions, best three by AIC", ["family", "n", "AIC", "BIC",
                                                                   "parameters"])
-    best = []
+    best: list = []
     for r in rows:
         if sum(b["data"] == r["data"] for b in best) < 3:
             best.append(r)

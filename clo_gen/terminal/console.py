@@ -172,7 +172,7 @@ def _figure(x, unit):
 
 def evaluation_tables(level, metrics):
     """A table for each split of the level's metrics that have a target (of all, where none has)."""
-    tables = {}
+    tables: dict = {}
     for m in [m for m in metrics if m.target] or metrics:
         table = tables.setdefault(m.split, new_table(
             Text(f"{level}: {m.split}"), ["metric", "value", "baseline", "", "", "target"]))

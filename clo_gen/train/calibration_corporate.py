@@ -78,7 +78,7 @@ def calibrate(a: Assembly, evidence: Evidence):
     data = Data(a.params, *(jnp.asarray(getattr(evidence, f.name))
                             for f in dataclasses.fields(Data)[1:8]),
                 withdrawal=jnp.asarray(withdrawn),
-                recovery=jnp.asarray(a.config.recovery.by_lien[lien]))
+                recovery=jnp.asarray(a.config.recovery.by_lien[lien]))  # type: ignore[index]
     groups = evidence.targets | evidence.checks
 
     def model(x, data):
@@ -97,7 +97,7 @@ def predicted(knobs: Knobs, sources: Sources, data: Data, lien, *, setup):
     years = max(*FITTED_YEARS, *CHECKED_YEARS)
     pools = static_pools(transition, knobs, sources, data, setup=setup, years=years)
     whole = pools.mean(0)  # over factor paths: [years, Y, R, S]
-    out = {}
+    out: dict = {}
     for year in range(1, years + 1):
         inside = data.starts + 12 * year <= data.pools.shape[0] - HISTORY_MONTHS
         share = (whole[year - 1] * inside[:, None, None]).sum(0) / inside.sum()

@@ -127,13 +127,14 @@ def _published(config):
         return {name: [rate_target(name, live[i], rates[i], trials[i] / years, source,
                                    fitted=fitted) for i in rows]}
 
-    p, every, targets = matrices[1], range(size), {}
+    p, every = matrices[1], range(size)
+    targets: dict = {}
     for years in FITTED_YEARS:
         targets |= group(f"default rate, {_horizon(years)}", matrices[years][:, size], every, years)
     targets |= group("upgrade rate, 1 year", np.tril(p[:size, :size], -1).sum(1), every[1:])
     targets |= group("downgrade rate, 1 year", np.triu(p[:size, :size], 1).sum(1), every[:-1])
     targets |= group("withdrawal rate, 1 year", p[:, size + 1], every)
-    checks = {}
+    checks: dict = {}
     for years in CHECKED_YEARS:
         checks |= group(f"default rate, {_horizon(years)}", matrices[years][:, size], every, years,
                         False)

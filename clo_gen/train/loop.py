@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,8 +27,8 @@ class Task:
     init: Callable  # (key) -> params
     loss: Callable  # (params, batch, key, progress) -> (loss [], {name: []}); progress in [0, 1]
     score: Callable  # (params, held_out) -> [] lower is better, without randomness
-    train: object  # pytree of arrays, leading axis N: one row an example
-    held_out: object  # pytree of arrays
+    train: Any  # pytree of arrays, leading axis N: one row an example
+    held_out: Any  # pytree of arrays
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,10 +60,10 @@ class TrainConfig:
 class TrainState(struct.PyTreeNode):
     """All that training needs to go on."""
 
-    params: object
-    ema: object
-    best: object  # the averaged parameters with the lowest held-out score so far
-    optimizer: object
+    params: Any
+    ema: Any
+    best: Any  # the averaged parameters with the lowest held-out score so far
+    optimizer: Any
     step: jax.Array  # [] int
     epoch: jax.Array  # [] int
     best_score: jax.Array  # []

@@ -16,7 +16,7 @@ and Rizzo (2013), Energy statistics, JSPI 143.
 """
 
 import dataclasses
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -59,10 +59,10 @@ class World(struct.PyTreeNode):
     macro: macro_cvae.Cvae
     transition: transition.Transformer
     loadings: systematic.Loadings
-    scenario: object  # models.scenarios.Scenario over HORIZONS[-1] months
+    scenario: Any  # models.scenarios.Scenario over HORIZONS[-1] months
     deal_params: pipeline.Params
     deal_inputs: pipeline.Inputs
-    deal_scenario: object
+    deal_scenario: Any
     withdrawal: jax.Array  # [] monthly
     averages: jax.Array  # [3, 4]
     note_probability: jax.Array  # [K - 1]
@@ -220,7 +220,7 @@ def year_numbers(w: World, objective: Objective, example, key):
 def parts_of(w: World, years: YearNumbers):
     """{part: []} of a batch of years; parts that were not simulated are left out."""
     parts = {"rates": years.deviance.mean()}
-    if years.averages is not None:
+    if years.averages is not None and years.pinball is not None:
         ratio = jnp.log(years.averages.mean(0) / w.averages)
         parts |= {"quantiles": years.pinball.mean(), "averages": jnp.mean(ratio**2)}
     if years.price is not None:

@@ -7,7 +7,7 @@ the embedded rating histories, or from a file as agencies publish them (io.defau
 import dataclasses
 import json
 import pathlib
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import numpy as np
@@ -73,7 +73,7 @@ class PortfolioData:
     averages: np.ndarray  # [3, 4] published default rates at HORIZONS of AVERAGED
     withdrawal: float  # monthly
     deal: Assembly
-    scenario: object  # baseline over HORIZONS[-1] months
+    scenario: Any  # baseline over HORIZONS[-1] months
     notes: dict  # "probability" [K - 1], "severity": what the notes' ratings imply
 
     def part(self, name):

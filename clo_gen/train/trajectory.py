@@ -153,7 +153,7 @@ def monitor(before: Trajectory, data: TrajectoryData):
         "odd amount": live & (h.kind[keep] == OTHER),
         "over schedule": np.where(live, np.clip(share - 1.0, 0.0, 5.0), 0.0),
     } | {name: h.macro[keep][:, i] for i, name in enumerate(data.config.series)}, dtype=float)
-    index = pd.PeriodIndex.from_ordinals(h.month[keep], freq="M")
+    index = pd.PeriodIndex.from_ordinals(h.month[keep], freq="M")  # type: ignore[attr-defined]
     frame = frame.groupby(index).mean()
     until = pd.Period(before.trained_until, "M")
     return frame.loc[:until], frame.loc[until + 1:]
