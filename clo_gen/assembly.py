@@ -177,7 +177,8 @@ def load_market(config: RunConfig, folder, last_month, months):
     """Market known at the end of `last_month`, with scenarios over `months` months."""
     macro = load_macro(config.macro, folder, last_month)
     params, recent, first, last = fit_macro(config.macro, macro, last_month)
-    sample, series, seen, about = macro_baseline.sample, config.macro.series, last, None
+    sample: Callable = macro_baseline.sample
+    series, seen, about = config.macro.series, last, None
     wanted = dict.fromkeys(("baseline", *config.scenarios))
     table = read_scenarios(folder / config.scenario_file, wanted, series, months)
     if config.macro.generator == "cvae":

@@ -64,6 +64,7 @@ def waterfall(scale, folder, *, gradient=False):
     """The waterfall alone; with `gradient`, that of a price in all deal terms too."""
     d, paths = full_deal(), scaled(10_000, scale)
     buys, dates = purchases(d.terms), len(d.payment_dates)
+    assert buys is not None
     keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(0), i))(jnp.arange(paths))
     collections = jax.jit(jax.vmap(lambda k: made_up_collections(k, d.months)))(keys)
     index = jax.jit(jax.vmap(lambda k: 0.01 + 0.05 * jax.random.uniform(k, (dates,))))(keys)

@@ -1,6 +1,6 @@
 """Backtest configs: TOML -> frozen records."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pandas as pd
 import pydantic
@@ -107,7 +107,7 @@ def read_backtest(path=None, overrides=()):
     """
     path, data, source = load_overridden(path, "backtest.toml", overrides)
     for *tables, key in _FILES:
-        part = data
+        part: Any = data
         for table in tables:
             part = part.get(table) if isinstance(part, dict) else None
         if isinstance(part, dict) and isinstance(part.get(key), str) and part[key] != "embedded":

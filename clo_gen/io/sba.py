@@ -64,8 +64,8 @@ def read_charge_offs(path):
             lost["chargeoff_principal"].isna() | ~(lost["approved"] > 0),
     }
     keep, notes = np.ones(len(lost), bool), []
-    for reason, out in reasons.items():
-        out = out.to_numpy() & keep
+    for reason, applies in reasons.items():
+        out = applies.to_numpy() & keep
         keep &= ~out
         if out.any():
             notes.append(f"{out.sum()} of {len(lost)} charge-offs left out: {reason}")
