@@ -59,7 +59,7 @@ def _double(tree):
         jnp.asarray(x).dtype, jnp.floating) else jnp.asarray(x), tree)
 
 
-def load_macro(config, folder, until):
+def load_macro(config: Any, folder: str | pathlib.Path, until: pd.Period | None) -> MacroHistory:
     """MacroHistory named by the config's [macro], as it stood at the end of month `until`."""
     embedded = config.source == "embedded"
     path = (tables.data_path("macro_monthly_1959_2026.csv") if embedded
@@ -70,7 +70,7 @@ def load_macro(config, folder, until):
     return dataclasses.replace(history, source=path.name) if embedded else history
 
 
-def load_counts(config, folder):
+def load_counts(config: Any, folder: Any) -> CountHistory:
     """CountHistory of the rating events named by the config's [transitions]."""
     embedded = config.events == "embedded"
     path = (tables.data_path("rating_events_1999_2005.csv") if embedded
@@ -79,14 +79,15 @@ def load_counts(config, folder):
     return transition_counts(panel, RATING, path.name if embedded else path)
 
 
-def prior_matrix():
+def prior_matrix() -> np.ndarray:
     """Monthly S&P 1981-2016 matrix [S, S] in the rating space: the prior of the counts."""
     matrix = np.zeros((RATING.size, RATING.size))
     matrix[:8, :8] = transition_baseline.monthly_root(tables.sp_annual_matrix())
     return matrix
 
 
-def fit_transitions(config, counts: CountHistory, macro: MacroHistory, series, known_until=None):
+def fit_transitions(config: Any, counts: CountHistory, macro: MacroHistory, series: Any,
+                    known_until: pd.Period | None = None) -> dict[str, transition_baseline.Logit]:
     """{name: Logit} fitted to `counts`: "prior", "constant", "logit_free" and "logit".
 
     "constant" is the posterior mean of counts and prior. "logit_free" keeps the level of the years
@@ -122,7 +123,7 @@ def fit_transitions(config, counts: CountHistory, macro: MacroHistory, series, k
 def covariates_at(names, macro: MacroHistory, series, months):
     """Covariates [len(months), Z] of real history."""
     frame = macro.until(months[-1], series)
-    first = frame.index.get_indexer([months[0]])[0]
+    first = frame.index.get_indexer(pd.PeriodIndex([months[0]]))[0]
     if first < 12:
         raise InputError(f"{macro.source}: history starts {frame.index[0]}; want at least twelve "
                          f"months before the transition counts, which start {months[0]}")
@@ -195,7 +196,8 @@ def load_market(config: RunConfig, folder, last_month, months):
                   {name: table[name] for name in config.scenarios}, about)
 
 
-def load_transitions(config: RunConfig, folder, counts, macro):
+def load_transitions(config: RunConfig, folder: str | pathlib.Path, counts: CountHistory,
+                     macro: MacroHistory) -> tuple[Any, Callable, dict | None]:
     """(transition model, its verb predict, what a learned one says of its data or None)."""
     c, series = config.transitions, config.macro.series
     if c.model == "transformer":
@@ -204,7 +206,7 @@ def load_transitions(config: RunConfig, folder, counts, macro):
     return fit_transitions(c, counts, macro, series)[c.model], transition_baseline.predict, None
 
 
-def load_trajectory(config: RunConfig, folder):
+def load_trajectory(config: RunConfig, folder: str | pathlib.Path) -> tuple[Any, dict | None]:
     """(Trajectory, what it says of its data) in mode "trajectory", else (None, None)."""
     if config.mode != "trajectory":
         return None, None
@@ -290,8 +292,8 @@ def assemble(config: RunConfig, folder: pathlib.Path, *,
     loans = _double(tape.tape)
     today = jax.jit(index_now, static_argnums=2)(market.recent, curves, columns)
     inputs = Inputs(tape=loans, schedule=jax.jit(schedule)(loans, deal.calendar, today),
-                    deal=deal.deal, calendar=deal.calendar, curves=curves, history=market.recent,
-                    purchases=purchases(deal.terms, RATING.live))
+                    deal=deal.deal, calendar=deal.calendar, curves=jnp.asarray(curves),
+                    history=market.recent, purchases=purchases(deal.terms, RATING.live))
     setup = Setup(
         space=RATING, mode=config.mode,
         recovery_lag=config.recovery.lag_months,

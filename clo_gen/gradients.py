@@ -58,7 +58,7 @@ class Statistic(struct.PyTreeNode):
     score: jax.Array  # [N]
 
 
-def mean(values):
+def mean(values: jax.Array) -> Statistic:
     """Statistic: the mean of `values` [N]. Its score has a leave-one-out baseline."""
     n = values.shape[0]
     others = (values.sum() - values) / max(n - 1, 1)
@@ -70,7 +70,7 @@ def _quantile(values, level):
     return jnp.sort(values)[jnp.clip(rank, 0, values.shape[0] - 1)]
 
 
-def cvar(values, level):
+def cvar(values: jax.Array, level: float) -> Statistic:
     """Statistic: mean of the worst 1 - `level` share of `values` [N] (large is bad).
 
     The value at risk inside is held: its own derivative does not count at an optimum.
@@ -81,7 +81,7 @@ def cvar(values, level):
     return Statistic(var + excess.value, (values > var) / (1.0 - level), excess.score)
 
 
-def var(values, level, bandwidth=None):
+def var(values: jax.Array, level: float, bandwidth: jax.Array | float | None = None) -> Statistic:
     """Statistic: the ceil(level N)-th smallest of `values` [N].
 
     Its derivative is a Gaussian kernel's average around the quantile, `bandwidth` [] wide (None:

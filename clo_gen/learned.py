@@ -1,14 +1,17 @@
 """Trained levels for a run: read from a training run, checked, and made to meet the scenarios."""
 
 import pathlib
+from typing import Any
 
 import jax
 import numpy as np
 
 from clo_gen.io import checkpoint
 from clo_gen.io.problems import InputError, Problems
+from clo_gen.io.tape import LoadedTape
 from clo_gen.models import knobs, macro_cvae, scenarios, transition
 from clo_gen.models.trajectory_records import Trajectory
+from clo_gen.pipeline import Inputs, Params
 from clo_gen.states import RATING
 
 
@@ -61,7 +64,8 @@ def learned_trajectory(config, folder, series):
     return model, about
 
 
-def with_knobs(config, folder, params, inputs, tape, series):
+def with_knobs(config: Any, folder: Any, params: Params, inputs: Inputs, tape: LoadedTape,
+               series: tuple[str, ...]) -> tuple[Params, Inputs, dict[str, dict[str, Any]] | None]:
     """(params, inputs, data) under the knobs of a calibration; `config` is the run's [calibration],
     None for none. `data` {part: {kind, source, notes}} says what it was fitted to, None for none.
 

@@ -87,7 +87,7 @@ class MacroModel:
 
     model: Any  # models.macro_baseline.Var or models.macro_cvae.Cvae
     verbs: ModuleType  # models.macro_baseline or models.macro_cvae: noise_size and decode
-    history: jax.Array  # [H, M] months up to the cut-off date
+    history: jax.Array | np.ndarray  # [H, M] months up to the cut-off date
     series: tuple[str, ...]  # M names
     scenarios: dict  # name -> models.scenarios.Scenario over the T months of a path
 

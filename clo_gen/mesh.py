@@ -1,20 +1,23 @@
 """Device mesh: one axis, `paths`, `deals` or `examples`. The same program on one and on many."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 
-def path_mesh():
+def path_mesh() -> Any:
     """Mesh over all devices of this process with the axis `paths`."""
     return _mesh("paths")
 
 
-def deal_mesh():
+def deal_mesh() -> Any:
     """Mesh over all devices of this process with the axis `deals`."""
     return _mesh("deals")
 
 
-def example_mesh(count):
+def example_mesh(count: int) -> Any:
     """Mesh over the first `count` devices of this process with the axis `examples` (training)."""
     return _mesh("examples", count)
 
@@ -24,17 +27,17 @@ def _mesh(axis, count=None):
     return jax.make_mesh((len(devices),), (axis,), axis_types=(AxisType.Auto,), devices=devices)
 
 
-def by_path(mesh):
+def by_path(mesh: Any) -> Any:
     """Sharding of an array whose leading axis is the mesh's: paths, deals or examples."""
     return NamedSharding(mesh, PartitionSpec(mesh.axis_names[0]))
 
 
-def replicated(mesh):
+def replicated(mesh: Any) -> Any:
     """Sharding of what every device needs whole: tape, deal, parameters."""
     return NamedSharding(mesh, PartitionSpec())
 
 
-def each_device(f, mesh, spread):
+def each_device(f: Callable, mesh: Any, spread: tuple[bool, ...]) -> Any:
     """`f`, jitted, as one program a device: where `spread` (a bool an argument) is true a device
     gets its part of the leading axis, and so it does of the result; other arguments come whole.
 
@@ -47,7 +50,7 @@ def each_device(f, mesh, spread):
     return jax.jit(inner)
 
 
-def in_blocks(f, block):
+def in_blocks(f: Callable, block: int) -> Callable:
     """f, written for a batch, over a longer batch `block` at a time: a block stays in the cache.
 
     The length must be a multiple of `block`. Block b holds members b, b + count, ...: the sharded

@@ -20,7 +20,7 @@ def _choose(condition, x, y):
                         for z in (condition, x, y)))
 
 
-def gate(x, threshold, temperature):
+def gate(x: jax.Array, threshold: jax.Array | float, temperature: jax.Array | float) -> jax.Array:
     """1 where x >= threshold, else 0; a sigmoid of width `temperature`, a step when that is 0.
 
     A hard comparison forgives a relative 1e-12, so that a test just cured passes.
@@ -32,13 +32,14 @@ def gate(x, threshold, temperature):
     return _choose(soft_mode, soft, hard)
 
 
-def safe_ratio(numerator, denominator, empty):
+def safe_ratio(numerator: jax.Array | float, denominator: jax.Array | float,
+               empty: jax.Array | float) -> jax.Array:
     """numerator / denominator where the denominator is positive, else `empty`."""
     positive = jnp.asarray(denominator) > 0
     return _choose(positive, numerator / _choose(positive, denominator, 1.0), empty)
 
 
-def occurs(x, temperature):
+def occurs(x: jax.Array, temperature: jax.Array) -> jax.Array:
     """1 where x > 0 (beyond rounding), else 0; 1 - exp(-x / temperature) when that is positive.
 
     For shortfalls, which are exactly 0 on most paths: a sigmoid would see half an event there.
@@ -48,7 +49,7 @@ def occurs(x, temperature):
     return _choose(soft_mode, soft, (x > 1e-9).astype(soft.dtype))
 
 
-def lesser(x, y):
+def lesser(x: jax.Array, y: jax.Array | float) -> jax.Array:
     """min(x, y), with all of the gradient to y on a tie.
 
     As jnp.minimum, whose derivative shares ties with two divisions: far dearer where a program
@@ -57,11 +58,11 @@ def lesser(x, y):
     return _choose(jnp.asarray(x) < y, x, y)
 
 
-def greater(x, y):
+def greater(x: jax.Array, y: jax.Array | float) -> jax.Array:
     """max(x, y), with all of the gradient to y on a tie."""
     return _choose(jnp.asarray(x) > y, x, y)
 
 
-def scalars(x):
+def scalars(x: jax.Array) -> tuple[jax.Array, ...]:
     """The elements of x [n] as a tuple; its transpose is one concatenation."""
     return tuple(part.reshape(()) for part in jax.lax.split(x, (1,) * x.shape[0]))

@@ -5,6 +5,7 @@ need ten times the time and hardly more memory.
 """
 
 import dataclasses
+from collections.abc import Iterable
 
 import jax
 import jax.numpy as jnp
@@ -63,7 +64,7 @@ class Outcome:
     broken: dict  # {path number: names of the fields that are not finite}
 
 
-def keep(result: PathResult):
+def keep(result: PathResult) -> Kept:
     """Kept of a batch (or of one path, without the leading axis)."""
     c, t, cash = result.collections, result.tranches, result.cash
     numbers = PathNumbers(
@@ -93,7 +94,8 @@ def _fields(record):
     return {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
 
 
-def block_arrays(kept: Kept, first, paths, triggers):
+def block_arrays(kept: Kept, first: int, paths: int,
+                 triggers: list[float]) -> dict[str, np.ndarray]:
     """{name: array} of one block (host): what a file of it holds.
 
     `first` is the number of the block's first path, `paths` how many the run asks for: those of the
@@ -120,7 +122,7 @@ def block_arrays(kept: Kept, first, paths, triggers):
     return arrays
 
 
-def gather(blocks):
+def gather(blocks: list[dict[str, np.ndarray]] | Iterable) -> Outcome:
     """Outcome of a scenario from its blocks' arrays, in the order of their paths (an iterable)."""
     parts: dict = {}
     sums: dict = {}

@@ -29,6 +29,7 @@ from clo_gen.records import (
     Tape,
     TrancheCash,
     TrancheMetrics,
+    Transitions,
 )
 from clo_gen.states import StateSpace
 
@@ -93,13 +94,13 @@ class Lived(struct.PyTreeNode):
     log_prob: jax.Array  # [] as in PathResult
 
 
-def index_paths(path: MacroPath, curves, columns):
+def index_paths(path: MacroPath, curves: jax.Array, columns: Any) -> jax.Array:
     """Index rates [T, I]: a macro series where `columns` names one, else the forward curve."""
     parts = [curves[1:, i] if c < 0 else path.values[:, c] for i, c in enumerate(columns)]
     return jnp.stack(parts, axis=1)
 
 
-def index_now(history, curves, columns):
+def index_now(history: jax.Array, curves: jax.Array, columns: Any) -> jax.Array:
     """Index rates [I] at the cut-off date."""
     return jnp.stack([curves[0, i] if c < 0 else history[-1, c] for i, c in enumerate(columns)])
 
@@ -110,23 +111,26 @@ def with_tape(inputs, tape, *, setup):
     return inputs.replace(tape=tape, schedule=schedule.schedule(tape, inputs.calendar, now))
 
 
-def note_fixings(inputs, index, setup):
+def note_fixings(inputs: Inputs, index: jax.Array, setup: Setup) -> jax.Array:
     """Index [P] that fixes the floating notes: its value on the previous payment date."""
     today = index_now(inputs.history, inputs.curves, setup.index_columns)
     fixings = jnp.concatenate([today[None], index])[:, setup.note_index]
     return fixings[inputs.calendar.reset_month + 1]
 
 
-def collect(tape, schedule, deal, transitions, shifts, index, key, *, space, mode, lag,
-            keep_loans=False, by_state=None):
+def collect(tape: Tape, schedule: Schedule, deal: Deal, transitions: Transitions,
+            shifts: systematic.Shifts, index: jax.Array, key: jax.Array, *, space: StateSpace,
+            mode: str, lag: int, keep_loans: bool = False,
+            by_state: jax.Array | None = None) -> Any:
     """Collections [T] of one path (and the LoanPath when `keep_loans`); see `live`."""
     lived = live(tape, schedule, deal, transitions, shifts, index, key, space=space, mode=mode,
                  lag=lag, keep_loans=keep_loans, by_state=by_state)
     return (lived.collections, lived.loans) if keep_loans else lived.collections
 
 
-def live(tape, schedule, deal, transitions, shifts, index, key, *, space, mode, lag,
-         keep_loans=False, by_state=None):
+def live(tape: Tape, schedule: Schedule, deal: Deal, transitions: Transitions,
+         shifts: systematic.Shifts, index: jax.Array, key: jax.Array, *, space: StateSpace,
+         mode: Any, lag: int, keep_loans: bool = False, by_state: jax.Array | None = None) -> Lived:
     """Lived of one path of the pool.
 
     `transitions` holds prepayment too, `shifts` the systematic log-odds, `index` [T, I] the rates.
@@ -182,14 +186,15 @@ def live(tape, schedule, deal, transitions, shifts, index, key, *, space, mode, 
     return Lived(result, kept, log_prob.sum())
 
 
-def transitions_of(params: Params, path: MacroPath, setup: Setup):
+def transitions_of(params: Params, path: MacroPath, setup: Setup) -> Transitions:
     """Monthly Transitions of one macro path, prepayment included."""
     matrices = setup.transition_predict(params.transition, path)
     return prepayment.add(matrices, prepayment.monthly_rate(params.prepayment, path), setup.space)
 
 
-def live_on(params, inputs, path: MacroPath, sources, *, setup, shifts=None, keep_loans=False,
-            by_state=None):
+def live_on(params: Params, inputs: Inputs, path: MacroPath, sources: rng.Sources, *, setup: Setup,
+            shifts: Any = None, keep_loans: bool = False,
+            by_state: jax.Array | None = None) -> tuple[Lived, Transitions, jax.Array]:
     """(Lived, Transitions, index [T, I]) of the pool on a given macro path; see `live`.
 
     `shifts`: systematic.Shifts in place of those that `sources` draw.
@@ -208,14 +213,17 @@ def live_on(params, inputs, path: MacroPath, sources, *, setup, shifts=None, kee
     return lived, transitions, index
 
 
-def live_pool(params, inputs, scenario, sources, *, setup, keep_loans=False):
+def live_pool(params: Params, inputs: Inputs, scenario: Scenario, sources: rng.Sources, *,
+              setup: Setup,
+              keep_loans: bool = False) -> tuple[Lived, Transitions, jax.Array]:
     """`live_on` a drawn macro path: all of `simulate_from` but the waterfall, and so seconds to
     compile; the same draws, bit for bit."""
     path = setup.macro_sample(params.macro, sources.macro, inputs.history, scenario, setup.series)
     return live_on(params, inputs, path, sources, setup=setup, keep_loans=keep_loans)
 
 
-def distribute(inputs, collections, transitions, index, temperature, *, setup):
+def distribute(inputs: Inputs, collections: Collections, transitions: Transitions, index: jax.Array,
+               temperature: jax.Array | float, *, setup: Setup) -> TrancheCash:
     """TrancheCash of one path's collections; what principal buys follows the path too."""
     i, new = inputs, None
     if i.purchases is not None:
@@ -244,13 +252,15 @@ def simulate(params: Params, inputs: Inputs, scenario: Scenario, key: jax.Array,
     return simulate_from(params, inputs, scenario, rng.sources(key), temperature, setup=setup)
 
 
-def simulate_from(params, inputs, scenario, sources, temperature, *, setup):
+def simulate_from(params: Params, inputs: Inputs, scenario: Scenario, sources: rng.Sources,
+                  temperature: jax.Array | float, *, setup: Setup) -> PathResult:
     """`simulate` with the random sources (rng.Sources) apart, so that one can be redrawn alone."""
     path = setup.macro_sample(params.macro, sources.macro, inputs.history, scenario, setup.series)
     return follow(params, inputs, path, sources, temperature, setup=setup)
 
 
-def follow(params, inputs, path: MacroPath, sources, temperature, *, setup, shifts=None):
+def follow(params: Params, inputs: Inputs, path: MacroPath, sources: rng.Sources,
+           temperature: jax.Array | float, *, setup: Setup, shifts: Any = None) -> PathResult:
     """PathResult of a given macro path (and `shifts`, see live_on): all of `simulate` but the draw
     of it."""
     i, months = inputs, inputs.schedule.opening.shape[0]

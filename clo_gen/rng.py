@@ -4,6 +4,8 @@ Path i always uses fold_in(key, i), whatever the batch size or device count; sce
 so their differences carry little sampling error (common random numbers).
 """
 
+from typing import Any
+
 import jax
 from flax import struct
 
@@ -29,21 +31,21 @@ class Sources(struct.PyTreeNode):
     loan: jax.Array  # what is left: draws of single loans
 
 
-def sources(key):
+def sources(key: jax.Array) -> Sources:
     """Sources of a path: all drawn from its own `key`."""
     return Sources(key, key, key, key)
 
 
-def path_key(key, i):
+def path_key(key: jax.Array, i: jax.Array | int) -> jax.Array:
     """Key of path `i` (int or traced integer)."""
     return jax.random.fold_in(key, i)
 
 
-def stream(key, number):
+def stream(key: jax.Array, number: int) -> jax.Array:
     """Key of one random source of a path: one of the constants above."""
     return jax.random.fold_in(key, number)
 
 
-def normals(key, number, shape, dtype):
+def normals(key: jax.Array, number: int, shape: tuple[int, ...], dtype: Any) -> jax.Array:
     """Standard normal numbers of one random source of a path."""
     return jax.random.normal(stream(key, number), shape, dtype)

@@ -5,6 +5,7 @@ JASA 102; Kuensch (1989), The jackknife and the bootstrap for general stationary
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class Metric:
     note: str = ""
 
     @property
-    def beats_baseline(self):
+    def beats_baseline(self) -> bool | None:
         """True or False against the baseline; None where there is nothing to compare."""
         if self.baseline is None or not self.better:
             return None
@@ -42,7 +43,7 @@ class Metric:
         return "better" if self.beats_baseline else "BASELINE WINS"
 
 
-def crps_ensemble(samples, observed):
+def crps_ensemble(samples: np.ndarray, observed: np.ndarray | float) -> Any:
     """CRPS [...] of samples [N, ...] against `observed` [...], in the unit of the data.
 
     The fair estimator (an unbiased mean distance between two samples), by sorting.
@@ -54,7 +55,7 @@ def crps_ensemble(samples, observed):
     return np.abs(samples - observed).mean(0) - spread
 
 
-def energy_score(samples, observed):
+def energy_score(samples: np.ndarray, observed: np.ndarray) -> float:
     """Energy score [] of samples [N, D] against `observed` [D]; N must be even.
 
     The distance between two samples is averaged over pairs (i, i + N / 2), which is unbiased.
@@ -65,7 +66,8 @@ def energy_score(samples, observed):
     return np.linalg.norm(samples - observed, axis=1).mean() - 0.5 * between
 
 
-def block_bootstrap(values, block, draws=1000, seed=0, level=0.90):
+def block_bootstrap(values: np.ndarray, block: int, draws: int = 1000, seed: int = 0,
+                    level: float = 0.90) -> Any:
     """(low, high) of the mean of a series `values` [T], by a circular block bootstrap."""
     values = np.asarray(values, float)
     block = int(min(block, len(values)))

@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import pathlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -152,7 +153,7 @@ def _versions():
     return {"clo_gen": __version__} | {n: importlib.metadata.version(n) for n in names}
 
 
-def summarise(a: Assembly, results):
+def summarise(a: Assembly, results: dict[str, Outcome]) -> dict[str, Any]:
     """The content of summary.json from {scenario: Outcome}.
 
     Raises InputError where fewer than two paths of a scenario are finite.
@@ -196,7 +197,7 @@ def summarise(a: Assembly, results):
     }
 
 
-def read_summary(folder):
+def read_summary(folder: str | pathlib.Path) -> dict[str, Any]:
     """The content of a run folder's summary.json. Raises InputError where there is none."""
     try:
         summary = json.loads((pathlib.Path(folder) / "summary.json").read_text())
@@ -219,7 +220,7 @@ def tranche_table(summary):
     return pd.DataFrame(rows)
 
 
-def coverage_table(a: Assembly, results):
+def coverage_table(a: Assembly, results: dict[str, Outcome]) -> pd.DataFrame:
     """Rows of coverage.csv: one a scenario, test and payment date.
 
     Quantiles of ratios are over the first paths (outcomes.CURVES), probabilities over all;

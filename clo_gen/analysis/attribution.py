@@ -14,6 +14,7 @@ import dataclasses
 import functools
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -42,16 +43,16 @@ class Attribution:
     gap: float | None = None  # of the end as mixed to the end's own value, where that is another
 
     @property
-    def total(self):
+    def total(self) -> np.ndarray:
         return self.end - self.start
 
     @property
-    def residual(self):
+    def residual(self) -> np.ndarray:
         """[O] total less the sum of the shares."""
         return self.total - sum(self.shares.values())
 
     @property
-    def worst(self):
+    def worst(self) -> float:
         """Largest |residual| / |total| of the outcomes that change by more than SMALL; 0: none."""
         judged = np.abs(self.total) > SMALL
         return float(np.max(np.abs(self.residual[judged] / self.total[judged]), initial=0.0))
@@ -78,8 +79,9 @@ def mixed_outcomes(weights, case: Case, numbers, *, setup: Setup):
     return jax.vmap(one)(numbers)
 
 
-def aumann_shapley(value_at, slope_at, names, *, nodes=8, most=64,
-                   on_node=lambda done, all_nodes: None):
+def aumann_shapley(value_at: Callable, slope_at: Callable, names: tuple[str, ...], *,
+                   nodes: int = 8, most: int = 64,
+                   on_node: Callable = lambda done, all_nodes: None) -> Attribution:
     """Attribution by integrated slopes between weights 0 and 1.
 
     value_at(t) -> [O] and slope_at(t) -> [O, ..., F] in the weights, where all of them are t; the
@@ -102,7 +104,8 @@ def aumann_shapley(value_at, slope_at, names, *, nodes=8, most=64,
         nodes *= 2
 
 
-def shapley(value_of, factors, *, on_value=lambda done, all_values: None):
+def shapley(value_of: Callable, factors: tuple[str, ...], *,
+            on_value: Callable = lambda done, all_values: None) -> Attribution:
     """Attribution to `factors`: the change each makes, averaged over all orders of changing them.
 
     value_of(frozenset of factors at the end) -> [O]; 2^n calls for n factors.

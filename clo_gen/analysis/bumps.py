@@ -23,6 +23,7 @@ from clo_gen.deal.analytics import (
 from clo_gen.numerics import safe_ratio
 from clo_gen.pipeline import Inputs, Params, Setup
 from clo_gen.records import MacroPath, Transitions
+from clo_gen.states import StateSpace
 
 QUARTER = 3  # months
 
@@ -66,7 +67,7 @@ class Tilted(struct.PyTreeNode):
     default_odds: jax.Array
 
 
-def no_bumps(inputs: Inputs, setup: Setup):
+def no_bumps(inputs: Inputs, setup: Setup) -> Bumps:
     """Bumps of zeros for a problem."""
     def zeros(*shape):
         return jnp.zeros(shape, inputs.deal.balance.dtype)
@@ -82,7 +83,7 @@ def no_bumps(inputs: Inputs, setup: Setup):
         loan_par=zeros(loans))
 
 
-def tilt(transitions: Transitions, log_odds, space):
+def tilt(transitions: Transitions, log_odds: jax.Array, space: StateSpace) -> Transitions:
     """Transitions whose rows [R] of live states have their log-odds of default raised."""
     odds = jnp.ones(space.size, log_odds.dtype).at[: len(space.live)].set(jnp.exp(log_odds))
     column = jnp.arange(space.size) == space.default
@@ -135,7 +136,7 @@ def _a_year(calendar):
     return jnp.where(per_payment, calendar.years[-1] / payments, 1.0)
 
 
-def perturb(params: Params, inputs: Inputs, b: Bumps, setup: Setup):
+def perturb(params: Params, inputs: Inputs, b: Bumps, setup: Setup) -> tuple[Params, Inputs]:
     """(Params, Inputs) with the bumps in them, for `bumped(setup)`.
 
     The contract schedule is worked out anew, as balances and rates enter it.

@@ -28,7 +28,7 @@ LEVELS = (0.95, 0.99)  # of the CVaR that loans contribute to
 BLOCK = 256  # paths of a compiled call
 
 
-def pool_loss(weight, case: Case, number, *, setup: Setup):
+def pool_loss(weight: jax.Array, case: Case, number: int, *, setup: Setup) -> jax.Array:
     """Lifetime loss [] of path `number`, share of the base par, at `weight` [L] times the balances.
 
     Loans already in default at the cut-off count, and recoveries after the end are lost, as in
@@ -50,7 +50,7 @@ def loan_losses(case: Case, numbers, *, setup: Setup):
     return jax.vmap(lambda n: jax.grad(lambda w: pool_loss(w, case, n, setup=setup))(ones))(numbers)
 
 
-def tail_weights(losses, level):
+def tail_weights(losses: jax.Array | np.ndarray, level: float) -> np.ndarray:
     """Weights [N] of paths, summing to 1, whose weighted loss is the CVaR of risk.losses.tail.
 
     Paths beyond the VaR weigh 1 / (N (1 - level)) each, those on it share the rest.
@@ -75,7 +75,7 @@ class Contributions:
     levels: tuple[float, ...]
 
 
-def contributions(by_loan, levels):
+def contributions(by_loan: jax.Array | np.ndarray, levels: tuple[float, float]) -> Contributions:
     """Contributions from the losses [N, L] that loans bring on paths."""
     by_loan = np.asarray(by_loan, float)
     losses, n = by_loan.sum(1), len(by_loan)

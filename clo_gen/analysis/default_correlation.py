@@ -40,10 +40,11 @@ def drawn_defaults(params, inputs, scenario, sources, horizons, *, setup):
     """Default flags [H, L] by `horizons` (months) of one path with its loans drawn."""
     lived, _, _ = pipeline.live_pool(params, inputs, scenario, sources, setup=setup,
                                      keep_loans=True)
+    assert lived.loans is not None
     return lived.loans.weights[jnp.asarray(horizons) - 1, :, setup.space.default].astype(float)
 
 
-def pair_sums(defaults, cell, cells):
+def pair_sums(defaults: jax.Array, cell: jax.Array, cells: int) -> PairSums:
     """PairSums of `defaults` [N, H, L], probabilities or flags; `cell` [L] int in [0, cells)."""
     member = jax.nn.one_hot(cell, cells, dtype=defaults.dtype)
     total = defaults @ member
@@ -60,7 +61,7 @@ class Cells:
     of_loan: np.ndarray  # [L] int; loans in default stand in a cell of their own, the last
 
     @property
-    def count(self):
+    def count(self) -> int:
         return len(self.rating) + 1
 
 

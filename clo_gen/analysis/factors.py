@@ -1,6 +1,7 @@
 """The bars of a sensitivity analysis: which bumps, how large, and what they are called."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -28,7 +29,7 @@ class Names:
     obligors: tuple[str, ...]  # [L] of each loan
 
 
-def judge_sizes(assignments):
+def judge_sizes(assignments: Sequence[str]) -> dict[str, float]:
     """SIZES with `assignments` ("macro=0.005") in them. Raises InputError with every problem."""
     sizes, problems = dict(SIZES), Problems("--size")
     for text in assignments:
@@ -47,7 +48,7 @@ def judge_sizes(assignments):
     return sizes
 
 
-def in_words(field, size):
+def in_words(field: str, size: float) -> str:
     """A stated bump: "+10 %" of odds and loadings, "+25 bp", "+5 points"."""
     if field in _RELATIVE:
         return f"+{size * 100:g} %"

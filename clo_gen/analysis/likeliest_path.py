@@ -1,6 +1,7 @@
 """The likeliest macro paths of an event, several that differ, and what to hold against them."""
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -40,7 +41,7 @@ class Answer:
     likeness: float  # largest cosine with the noise of an earlier answer; nan for the first
 
     @property
-    def probability(self):
+    def probability(self) -> float:
         """First-order probability of the event on this answer's side: Phi(-distance)."""
         return float(norm.cdf(-self.distance)) if self.reached else float("nan")
 
@@ -141,7 +142,8 @@ def _compared(found):
         for n, f in enumerate(found))
 
 
-def first_along(happens, directions, farthest, *, rounds=10):
+def first_along(happens: Callable, directions: jax.Array | np.ndarray, farthest: float, *,
+                rounds: int = 10) -> np.ndarray:
     """Distance [N] at which each ray of `directions` [N, D] first meets the event; inf where it
     does not at `farthest`. happens(noise [N, D]) -> [N] bool; one change along a ray is assumed.
     """
@@ -165,7 +167,7 @@ class Usual:
     yearly_sd: np.ndarray  # [Y, M] standard deviation of the means of years
 
 
-def usual_paths(problem: Problem, key, count=512):
+def usual_paths(problem: Problem, key: jax.Array, count: int = 512) -> Usual:
     """Usual of `count` prior draws."""
     noise = jax.random.normal(key, (count, noise_size(problem)))
     decode = jax.jit(jax.vmap(macro_values, in_axes=(None, 0)))
@@ -175,7 +177,7 @@ def usual_paths(problem: Problem, key, count=512):
     return Usual(middle, low, high, np.stack([yearly(v) for v in values]).std(0))
 
 
-def away_from_usual(values, usual: Usual):
+def away_from_usual(values: jax.Array | np.ndarray, usual: Usual) -> tuple[np.ndarray, np.ndarray]:
     """(means of years [Y, M] of a path [T, M], their distance [Y, M] from those of the likeliest
     path in standard deviations of prior draws)."""
     means = yearly(values)

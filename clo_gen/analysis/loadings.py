@@ -172,7 +172,7 @@ def calibrate(compiled: Compiled, given, wanted: Wanted, *, on_step=lambda text:
                        at_bounds(levers, high), found.converged)
 
 
-def at_bounds(levers, high):
+def at_bounds(levers: jax.Array | np.ndarray, high: jax.Array | np.ndarray) -> Any:
     """Names of the levers [4] at LOW or `high` [4], with the end each stands at."""
     return tuple(f"{name} ({end})" for k, name in enumerate(LEVERS)
                  for end, bound in (("lowest", LOW[k]), ("highest", high[k]))

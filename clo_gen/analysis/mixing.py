@@ -1,18 +1,21 @@
 """Two assemblies and what lies between them: some parts of one, the rest of the other."""
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from clo_gen import pipeline
-from clo_gen.analysis.attribution import mixed_outcomes, shapley
+from clo_gen.analysis.attribution import Attribution, mixed_outcomes, shapley
 from clo_gen.analysis.bumps import QUARTER, Case
 from clo_gen.analysis.sensitivity import model_of, value
 from clo_gen.assembly import Assembly
 from clo_gen.cash.schedule import schedule
 from clo_gen.io.problems import Problems
+from clo_gen.models.scenarios import Scenario
 
 PARTS = {
     "macro": "scenario, generator, history and forward curves",
@@ -54,14 +57,14 @@ def _equal(one, other):
             and all(np.array_equal(x, y) for x, y in zip(leaves, other_leaves, strict=True)))
 
 
-def differing_parts(start: Assembly, end: Assembly, scenarios):
+def differing_parts(start: Assembly, end: Assembly, scenarios: tuple[str, str]) -> Any:
     """Names of PARTS in which two assemblies under their `scenarios` (two names) differ."""
     same = _same_loans(start, end)
     return tuple(part for part in PARTS if not _equal(
         _pieces(start, scenarios[0], part, same), _pieces(end, scenarios[1], part, same)))
 
 
-def judge_pair(start: Assembly, end: Assembly):
+def judge_pair(start: Assembly, end: Assembly) -> None:
     """Raises InputError unless parts of one assembly can stand in the other."""
     problems = Problems("the two configs")
     for what, pair in (("classes of the deals", (start.deal.classes, end.deal.classes)),
@@ -86,7 +89,8 @@ def _to_length(x, length):
     return jnp.asarray(x)[jnp.minimum(jnp.arange(length), len(x) - 1)]
 
 
-def mixed(start: Assembly, end: Assembly, scenarios, taken):
+def mixed(start: Assembly, end: Assembly, scenarios: tuple[str, str],
+          taken: Any) -> tuple[pipeline.Params, pipeline.Inputs, Scenario, pipeline.Setup]:
     """(Params, Inputs, scenario, Setup) with the parts `taken` of `end` and the others of `start`.
 
     Market paths run as long as the deal taken does: forward curves and scenario shapes are cut, or
@@ -123,15 +127,16 @@ def mixed(start: Assembly, end: Assembly, scenarios, taken):
     return params, inputs, scenario, setup
 
 
-def largest_gap(mixture, own):
+def largest_gap(mixture: np.ndarray | list[float], own: np.ndarray | list[float]) -> float:
     """Largest distance [] between outcomes [O]; inf where one of the two is missing."""
     mixture, own = np.asarray(mixture), np.asarray(own)
     missing = np.isnan(mixture) != np.isnan(own)
     return float(np.max(np.where(missing, np.inf, np.nan_to_num(np.abs(mixture - own)))))
 
 
-def between_assemblies(start: Assembly, end: Assembly, scenarios, case: Case, paths, block, *,
-                       on_value=lambda done, all_values: None):
+def between_assemblies(start: Assembly, end: Assembly, scenarios: tuple[str, str], case: Case,
+                       paths: int, block: int, *,
+                       on_value: Callable = lambda done, all_values: None) -> Attribution:
     """Attribution to the PARTS that differ, by Shapley; `case` gives key and temperature.
 
     Its `gap` is what the mixture of all parts of `end` leaves between itself and `end`. A pool of

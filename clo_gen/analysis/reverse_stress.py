@@ -57,12 +57,12 @@ class Margin(struct.PyTreeNode):
     amount: jax.Array  # [] share of the class unpaid at maturity; OC: shortfall of the log ratio
 
 
-def happened(event: Event, amount):
+def happened(event: Event, amount: jax.Array | np.ndarray) -> Any:
     """Where `amount` (of Margin, happens or run_forward) is the event."""
     return amount >= LOST if event.kind == "loss" else amount > 0.0
 
 
-def generator(macro):
+def generator(macro: Any) -> Any:
     """Module with `noise_size` and `decode` for the parameters of a macro generator, or None where
     it is no map of normal noise (block bootstrap)."""
     kinds = ((macro_baseline.Var, macro_baseline), (macro_cvae.Cvae, macro_cvae))
@@ -81,7 +81,7 @@ def macro_values(problem: Problem, noise):
     return generator(macro).decode(macro, noise, problem.inputs.history, problem.scenario, months)
 
 
-def macro_path(problem: Problem, noise, series):
+def macro_path(problem: Problem, noise: jax.Array, series: tuple[str, ...]) -> MacroPath:
     """MacroPath of `noise` [D]."""
     return MacroPath(problem.inputs.history, macro_values(problem, noise), series)
 
@@ -176,7 +176,7 @@ def margin(problem: Problem, noise, temperature, *, event: Event, setup, lived=N
     return Margin(1.0 - scale, jnp.where(falls, slope, 0.0), amount)
 
 
-def compile_margins(event: Event, setup):
+def compile_margins(event: Event, setup: pipeline.Setup) -> Any:
     """Compiled (problem, noise [S, D], temperature) -> Margin [S], one program for all."""
     def batch(problem, noise, temperature):
         return jax.vmap(lambda n: margin(problem, n, temperature, event=event, setup=setup))(noise)
@@ -214,14 +214,14 @@ def run_forward(problem: Problem, values, key, numbers, *, event: Event, setup):
     return jax.vmap(one)(numbers)
 
 
-def without_factors(problem: Problem):
+def without_factors(problem: Problem) -> Problem:
     """The problem with cohort, industry and region factors off: loans alone are drawn."""
     off = jax.tree.map(jnp.zeros_like, problem.params.loadings)
     return problem.replace(params=problem.params.replace(
         loadings=off.replace(persistence=problem.params.loadings.persistence)))
 
 
-def yearly(values):
+def yearly(values: jax.Array | np.ndarray) -> np.ndarray:
     """Means of full years [Y, M] of `values` [T, M] (host)."""
     values = np.asarray(values)
     years = values.shape[0] // 12

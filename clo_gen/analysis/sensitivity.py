@@ -47,7 +47,7 @@ def slopes(f, point):
     return Sums(values, returns, jax.vmap(pull)(basis)[0])
 
 
-def compile_on_mesh(f, reduce):
+def compile_on_mesh(f: Callable, reduce: Callable) -> Callable:
     """Compiled (point, case, numbers [N]) -> Sums by `reduce` (sums or slopes) of
     f(point, case, numbers) -> Paths; the paths are spread over all devices.
 
@@ -69,7 +69,7 @@ class Model:
     block: int
 
 
-def model_of(f, paths, block):
+def model_of(f: Callable, paths: int, block: int) -> Model:
     """Model of f(point, case, numbers) -> Paths; `paths` are rounded up to whole blocks."""
     return Model(compile_on_mesh(f, sums), compile_on_mesh(f, slopes), -(-paths // block) * block,
                  block)

@@ -1,6 +1,7 @@
 """How a sensitivity or an attribution is worked out, judged once, and the case it starts from."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +31,7 @@ class Settings:
         return -(-min(self.block, self.paths) // devices) * devices
 
 
-def judge(settings: Settings, scenarios, assemblies):
+def judge(settings: Settings, scenarios: Any, assemblies: tuple[Assembly, ...]) -> None:
     """Raises InputError with every option that is out of range, every one of `scenarios` that its
     assembly has not, and a mode that is not followed."""
     problems = Problems("options")
@@ -48,7 +49,7 @@ def judge(settings: Settings, scenarios, assemblies):
     problems.raise_if_any()
 
 
-def case_of(a: Assembly, scenario, settings: Settings):
+def case_of(a: Assembly, scenario: Any, settings: Settings) -> Case:
     """Case of an assembly under one models.scenarios.Scenario (or what else the model reads)."""
     temperature = settings.temperature or a.config.temperature or TEMPERATURE
     return Case(params=a.params, inputs=a.inputs, scenario=scenario,

@@ -23,6 +23,7 @@ from clo_gen.deal.analytics import internal_rate
 from clo_gen.deal.tranche import credit_enhancement
 from clo_gen.deal.waterfall import run_waterfall
 from clo_gen.numerics import safe_ratio
+from clo_gen.records import Deal
 from clo_gen.risk.losses import UNPAID
 
 MOST_MOVE = 0.25  # share by which a spread may leave the quoted one
@@ -71,7 +72,7 @@ def live_pools(params, inputs, scenario, key, numbers, *, setup):
     return jax.vmap(one)(numbers)
 
 
-def structured(sizes, market: Market):
+def structured(sizes: jax.Array, market: Market) -> Deal:
     """Deal whose K-1 debt classes have `sizes` [K-1]; equity is what is left of the total.
 
     A class's spread rises by `slope` of itself per unit of enhancement it loses, and saturates at
@@ -125,7 +126,7 @@ def outcome(deal, pools: Pools, calendar, temperature, *, waterfall):
     return Outcome(_polished_rate(equity.mean(0), calendar.years, price), slack, lost, wal, equity)
 
 
-def margins(slack, allowed):
+def margins(slack: jax.Array, allowed: jax.Array) -> jax.Array:
     """Margins [K-1]: the slack of rank `allowed` [K-1] (paths that may lose), smoothed over its
     neighbours to sqrt(allowed) ranks either side."""
     ordered = jnp.sort(slack, axis=0)

@@ -11,6 +11,7 @@ Reference: risk.importance, models.loan_states.twisted.
 import dataclasses
 import functools
 import itertools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -51,7 +52,7 @@ class Outcome(struct.PyTreeNode):
     luck: jax.Array  # [] log-ratio of the twist on what the loans drew; 0 where none is counted
 
 
-def noise_blocks(problem: Problem, setup):
+def noise_blocks(problem: Problem, setup: pipeline.Setup) -> dict[str, Any]:
     """{source: slice of the noise vector}; a macro generator that is no map of noise has none."""
     months, module = problem.scenario.shape.shape[0], generator(problem.params.macro)
     macro = 0 if module is None else module.noise_size(problem.params.macro, months)
@@ -60,7 +61,7 @@ def noise_blocks(problem: Problem, setup):
                     itertools.starmap(slice, itertools.pairwise(ends)), strict=True))
 
 
-def no_tilt(problem: Problem, setup, directions=1, shifts=1):
+def no_tilt(problem: Problem, setup: pipeline.Setup, directions: int = 1, shifts: int = 1) -> Tilt:
     """Tilt that changes nothing, with room for `directions` and `shifts`."""
     size = noise_blocks(problem, setup)["region"].stop
     dtype = problem.inputs.history.dtype
@@ -70,7 +71,7 @@ def no_tilt(problem: Problem, setup, directions=1, shifts=1):
                 jnp.zeros(shifts, dtype))
 
 
-def draw_noise(problem: Problem, own, setup):
+def draw_noise(problem: Problem, own: jax.Array, setup: pipeline.Setup) -> jax.Array:
     """Noise [D] of the path with the key `own`: the numbers that pipeline.simulate draws."""
     months, history = problem.scenario.shape.shape[0], problem.inputs.history
     size = noise_blocks(problem, setup)["macro"].stop
@@ -79,7 +80,7 @@ def draw_noise(problem: Problem, own, setup):
                             *(x.ravel() for x in jax.tree.leaves(factors))])
 
 
-def decode(problem: Problem, noise, own, setup):
+def decode(problem: Problem, noise: jax.Array, own: jax.Array, setup: pipeline.Setup) -> Any:
     """(MacroPath, systematic.Shifts) of `noise` [D]; a block bootstrap draws from `own`."""
     blocks, months = noise_blocks(problem, setup), problem.scenario.shape.shape[0]
     factors = systematic.Noise(*(noise[s].reshape(months, -1) for s in list(blocks.values())[1:]))
@@ -90,7 +91,8 @@ def decode(problem: Problem, noise, own, setup):
                               setup.series), shifts
 
 
-def tilted(tilt: Tilt, key, number, noise):
+def tilted(tilt: Tilt, key: jax.Array, number: jax.Array,
+           noise: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """(noise [D], place along the basis [J], shift drawn []) of path `number` under a tilt.
 
     Evenly: each replication has points of its own on the even sequence, so that it covers the

@@ -108,7 +108,7 @@ def class_point(margins, problem, start, steps=20):
     return nearest.x, nearest.margin, sum(calls)
 
 
-def directions(points, blocks):
+def directions(points: list[np.ndarray], blocks: dict[str, Any]) -> np.ndarray:
     """Orthonormal rows [len(points) len(blocks), D] that span the part of each of `points` [D] in
     each block; rows of 0 where a block adds nothing new."""
     rows = []
@@ -126,7 +126,7 @@ def directions(points, blocks):
     return np.stack(rows)
 
 
-def turned(basis, means):
+def turned(basis: jax.Array | np.ndarray, means: jax.Array | np.ndarray) -> Any:
     """(basis, means) with the same shifts, turned so that the first directions carry them: even
     points cover single directions best."""
     aims = means[1:] @ basis

@@ -51,7 +51,8 @@ def conditional_loss(params, inputs, scenario, sources, *, setup):
     return of_loan.mean.sum(), (of_loan.square - of_loan.mean**2).sum()
 
 
-def crossed(key, number, design):
+def crossed(key: jax.Array, number: int,
+            design: tuple[tuple[int, int, int, int], ...]) -> rng.Sources:
     """rng.Sources with leading axis D: path `number` with sources redrawn as each row says."""
     pair = jnp.stack([rng.path_key(key, number),
                       rng.path_key(jax.random.fold_in(key, OTHER), number)])
@@ -104,7 +105,7 @@ def _shares(parts, drawn, losses):
                   float(np.sqrt(max(total, 0.0))), n)
 
 
-def decompose(values):
+def decompose(values: jax.Array | np.ndarray) -> Shares:
     """Shares of drawn losses `values` [N, 5 or more] under the rows of NESTED (or INDICES).
 
     The first three components are differences of pick-freeze covariances, the fourth is half the
@@ -145,7 +146,7 @@ class Indices:
     total_error: np.ndarray  # [4]
 
 
-def indices(values):
+def indices(values: jax.Array | np.ndarray) -> Indices:
     """Indices of drawn losses [N, D] under the rows of INDICES. Unlike the nested shares they do
     not depend on an order; first-order indices add to less than 1 where sources interact."""
     values = np.asarray(values, float)

@@ -41,7 +41,7 @@ class MonthCash(struct.PyTreeNode):
     par_by_state: jax.Array  # [S]; S = 0 until the caller fills it
 
 
-def carrying(tape: Tape, deal: Deal, months):
+def carrying(tape: Tape, deal: Deal, months: int) -> Carrying:
     """Carrying values of the loans in a deal of `months`.
 
     A loan in several categories counts once, in that of the lowest value: discount obligation at
@@ -62,7 +62,7 @@ def carrying(tape: Tape, deal: Deal, months):
     )
 
 
-def accrue(tape: Tape, month: Schedule, index, accrued):
+def accrue(tape: Tape, month: Schedule, index: jax.Array, accrued: jax.Array) -> jax.Array:
     """Accrued interest [L] of a living loan at the end of the month.
 
     `month` holds one month's row of the schedule, `index` [I] the indices of the month; floating
@@ -73,8 +73,8 @@ def accrue(tape: Tape, month: Schedule, index, accrued):
     return accrued + month.opening * rate * month.year_fraction
 
 
-def month_cash(tape: Tape, month: Schedule, accrued, flows: Flows, values: Carrying, *,
-               prepay_first=False):
+def month_cash(tape: Tape, month: Schedule, accrued: tuple[jax.Array, jax.Array], flows: Flows,
+               values: Carrying, *, prepay_first: bool = False) -> tuple[MonthCash, jax.Array]:
     """MonthCash and the interest, principal [L] that each loan paid.
 
     `accrued` = interest [L] accrued of a living loan at the (start, end) of the month.

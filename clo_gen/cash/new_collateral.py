@@ -10,6 +10,7 @@ from flax import struct
 
 from clo_gen.cash.vectors import period_rate
 from clo_gen.records import Calendar, NewCollateral
+from clo_gen.states import StateSpace
 
 
 class Purchases(struct.PyTreeNode):
@@ -24,7 +25,7 @@ class Purchases(struct.PyTreeNode):
     lag: int = struct.field(pytree_node=False)  # payment periods from default to recovery
 
 
-def period_matrices(matrix, calendar: Calendar):
+def period_matrices(matrix: jax.Array, calendar: Calendar) -> jax.Array:
     """Transition matrices [P, S, S] over payment periods from monthly ones [T, S, S]."""
     before = jnp.concatenate([calendar.period[:1] - 1, calendar.period[:-1]])
 
@@ -39,7 +40,7 @@ def period_matrices(matrix, calendar: Calendar):
     return products[calendar.last_month]
 
 
-def states_at_maturity(stay, mix, term):
+def states_at_maturity(stay: jax.Array, mix: jax.Array, term: int) -> jax.Array:
     """States [P, D], on date p, of what is left of a unit bought `term` periods before."""
     count = stay.shape[0]
 
@@ -62,7 +63,8 @@ def _of_periods(stay, default, prepay, interest, is_ccc, purchases):
         term=purchases.term, lag=purchases.lag)
 
 
-def from_transitions(purchases: Purchases, matrix, index, space, calendar: Calendar):
+def from_transitions(purchases: Purchases, matrix: jax.Array, index: jax.Array, space: StateSpace,
+                     calendar: Calendar) -> NewCollateral:
     """NewCollateral of a path with monthly transition matrices [T, S, S] (prepayment included) and
     the index [T] of the bought loans; interest accrues ACT/360."""
     moves = period_matrices(matrix, calendar)
@@ -75,7 +77,8 @@ def from_transitions(purchases: Purchases, matrix, index, space, calendar: Calen
                        moves[:, :live, space.prepaid], interest, is_ccc, purchases)
 
 
-def from_rates(purchases: Purchases, cdr, cpr, index, calendar: Calendar):
+def from_rates(purchases: Purchases, cdr: jax.Array | float, cpr: jax.Array | float,
+               index: jax.Array, calendar: Calendar) -> NewCollateral:
     """NewCollateral at yearly default and prepayment rates [], with the index [P] of each period;
     `purchases.mix` has one state. Interest accrues ACT/360."""
     years = jnp.diff(calendar.years, prepend=0.0)

@@ -1,5 +1,6 @@
 """From monthly sums to Collections: recoveries arrive late, losses are booked with them."""
 
+import jax
 import jax.numpy as jnp
 
 from clo_gen.cash.loans import MonthCash
@@ -38,8 +39,8 @@ def _opening_shares(age, lag, months):
     return jnp.where(overdue, t == 0, due / jnp.where(overdue, 1.0, left))
 
 
-def collections(tape: Tape, sums: MonthCash, is_default, lag, defaulted_price, *,
-                write_off=WRITE_OFF):
+def collections(tape: Tape, sums: MonthCash, is_default: jax.Array, lag: jax.Array | int,
+                defaulted_price: jax.Array | float, *, write_off: int = WRITE_OFF) -> Collections:
     """Collections of one path from MonthCash [T].
 
     `is_default` [L] marks loans in default at the cut-off date. Recoveries come `lag` months after
@@ -72,7 +73,7 @@ def collections(tape: Tape, sums: MonthCash, is_default, lag, defaulted_price, *
     )
 
 
-def conservation_error(tape: Tape, collections: Collections):
+def conservation_error(tape: Tape, collections: Collections) -> jax.Array:
     """Largest breach [] of either conservation law of records.Collections, share of par."""
     c = collections
     out = c.scheduled_principal + c.prepayment + c.default + c.performing

@@ -1,11 +1,13 @@
 """What each loan's contract pays while the loan lives; independent of the path."""
 
+import jax
 import jax.numpy as jnp
 
 from clo_gen.records import Calendar, Schedule, Tape
 
 
-def amortised_balance(rate, months, paid, per_year=12):
+def amortised_balance(rate: jax.Array, months: jax.Array | int, paid: jax.Array | int,
+                      per_year: int = 12) -> jax.Array:
     """Share of the original balance left after `paid` of `months` level payments.
 
     `rate` is yearly; a rate of zero gives straight-line amortisation. Payments fall `per_year`
@@ -18,7 +20,7 @@ def amortised_balance(rate, months, paid, per_year=12):
     return jnp.where(has_rate, level, 1.0 - paid / months)
 
 
-def outstanding(tape: Tape, months, index_now, *, per_year=12):
+def outstanding(tape: Tape, months: int, index_now: jax.Array, *, per_year: int = 12) -> jax.Array:
     """Share [T, L] of today's balance that the contract leaves after each month, but for a balloon.
 
     `index_now` [I] is each index at the cut-off date; floating level-pay loans amortise at
@@ -36,7 +38,8 @@ def outstanding(tape: Tape, months, index_now, *, per_year=12):
     return jnp.where(amortises, left, 1.0)
 
 
-def schedule(tape: Tape, calendar: Calendar, index_now, *, left=None, per_year=12):
+def schedule(tape: Tape, calendar: Calendar, index_now: jax.Array, *, left: jax.Array | None = None,
+             per_year: int = 12) -> Schedule:
     """Schedule [T, L] of every loan.
 
     Principal falls on the loan's payment months and whatever is left at maturity (bullet and

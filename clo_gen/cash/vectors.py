@@ -14,7 +14,7 @@ from clo_gen.records import Deal, Flows, Schedule, Tape, Vectors
 from clo_gen.states import StateSpace
 
 
-def period_rate(yearly, years):
+def period_rate(yearly: jax.Array | float, years: jax.Array) -> jax.Array:
     """Rate over `years` that compounds to `yearly`: 1 - (1 - yearly)^years."""
     some_left = yearly < 1.0
     return jnp.where(some_left, 1.0 - jnp.where(some_left, 1.0 - yearly, 1.0) ** years, 1.0)

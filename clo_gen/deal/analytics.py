@@ -6,6 +6,7 @@ are yearly fractions; a rate compounds once a year, a margin over an index once 
 """
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ from clo_gen.solve.root import Root, bisect
 SPREAD_RANGE = (-0.5, 10.0)  # where margins and spreads are searched for
 
 
-def discount_factors(rate, years):
+def discount_factors(rate: jax.Array | float, years: jax.Array) -> jax.Array:
     """Factors [P] = (1 + rate)^-years; `rate` is flat [] or a zero curve read at the dates [P].
 
     A curve given at knots is read with jnp.interp(years, knot_years, knot_rates).
@@ -25,7 +26,8 @@ def discount_factors(rate, years):
     return (1.0 + rate) ** -years
 
 
-def floating_discount(margin, index, fraction):
+def floating_discount(margin: jax.Array | float, index: jax.Array,
+                      fraction: jax.Array) -> jax.Array:
     """Factors [P] at index + margin, compounded each payment period.
 
     `index` [P] is the rate fixed for each period, `fraction` [P] its accrual; the first period
@@ -34,12 +36,12 @@ def floating_discount(margin, index, fraction):
     return 1.0 / jnp.cumprod(1.0 + (index + margin) * fraction)
 
 
-def present_value(flows, discount):
+def present_value(flows: jax.Array, discount: jax.Array) -> jax.Array:
     """Value [] today of flows [P] under discount factors [P]."""
     return jnp.sum(flows * discount)
 
 
-def clean_price(value, balance, accrued):
+def clean_price(value: jax.Array | float, balance: jax.Array | float, accrued: float) -> jax.Array:
     """Price as a share of `balance`, without interest `accrued`; dirty with accrued = 0."""
     return safe_ratio(value - accrued, balance, 0.0)
 
@@ -54,7 +56,8 @@ def _relative_root(value_of, args, value):
     return Root(root.x, root.converged & (value > 0))
 
 
-def discount_margin(flows, value, index, fraction):
+def discount_margin(flows: jax.Array, value: jax.Array | float, index: jax.Array,
+                    fraction: jax.Array) -> Root:
     """Root with the margin over the index at which the flows are worth `value` (dirty, money).
 
     `index`, `fraction` [P] as in floating_discount. Not converged when no margin from -50 % to
@@ -67,7 +70,8 @@ def discount_margin(flows, value, index, fraction):
     return _relative_root(value_of, (flows, index, fraction), value)
 
 
-def z_spread(flows, value, zero_rate, years):
+def z_spread(flows: jax.Array, value: jax.Array | float, zero_rate: jax.Array,
+             years: jax.Array) -> Root:
     """Root with the spread over the zero curve [P] at which the flows are worth `value`.
 
     The spread is added to the yearly compounded zero rates. Converged as in discount_margin.
@@ -79,7 +83,7 @@ def z_spread(flows, value, zero_rate, years):
     return _relative_root(value_of, (flows, zero_rate, years), value)
 
 
-def internal_rate(flows, years, price):
+def internal_rate(flows: jax.Array, years: jax.Array, price: Any) -> tuple[jax.Array, jax.Array]:
     """Effective yearly yield of `flows` [P] at `years` [P], bought at `price` on day 0.
 
     Returns (irr, converged). -1 when nothing, or next to nothing, comes back; yields above 1000 %
@@ -100,12 +104,12 @@ def internal_rate(flows, years, price):
     return jnp.where(nothing, -1.0, jnp.exp(root.x) - 1.0), root.converged | nothing
 
 
-def macaulay_duration(flows, years, discount):
+def macaulay_duration(flows: jax.Array, years: jax.Array, discount: jax.Array) -> jax.Array:
     """Mean time in years of the discounted flows; nan without flows."""
     return safe_ratio(jnp.sum(years * flows * discount), jnp.sum(flows * discount), jnp.nan)
 
 
-def modified_duration(flows, years, rate):
+def modified_duration(flows: jax.Array, years: jax.Array, rate: jax.Array | float) -> jax.Array:
     """-dV/d(rate) / V in years, for a parallel shift of `rate` ([] or zero curve [P]).
 
     Macaulay duration / (1 + rate) when the rate is flat. With rate = zero curve + z-spread it is
@@ -116,7 +120,7 @@ def modified_duration(flows, years, rate):
     return safe_ratio(slope, present_value(flows, discount), jnp.nan)
 
 
-def convexity(flows, years, rate):
+def convexity(flows: jax.Array, years: jax.Array, rate: jax.Array | float) -> jax.Array:
     """d2V/d(rate)2 / V in years squared, for a parallel shift of `rate` ([] or [P]).
 
     = sum years (years + 1) flow (1 + rate)^-(years + 2) / V: not divided by 100, nor by 2.
@@ -126,14 +130,15 @@ def convexity(flows, years, rate):
     return safe_ratio(second, present_value(flows, discount), jnp.nan)
 
 
-def spread_duration(flows, margin, index, fraction):
+def spread_duration(flows: jax.Array, margin: float, index: jax.Array,
+                    fraction: jax.Array) -> jax.Array:
     """-dV/d(margin) / V in years at a discount margin, the flows held; nan without flows."""
     value = flows * floating_discount(margin, index, fraction)
     slope = jnp.cumsum(fraction / (1.0 + (index + margin) * fraction))
     return safe_ratio(jnp.sum(value * slope), jnp.sum(value), jnp.nan)
 
 
-def wal_years(principal, years):
+def wal_years(principal: jax.Array, years: jax.Array) -> jax.Array:
     """Mean time in years of the principal repaid [P]; nan when none is. Twelve times it: months.
 
     What is never repaid has no date and does not count: read it beside the loss.
@@ -148,7 +153,7 @@ class EquityReturn(struct.PyTreeNode):
     multiple: jax.Array  # [] all payments over cost
 
 
-def equity_return(flows, years, cost):
+def equity_return(flows: jax.Array, years: jax.Array, cost: float) -> EquityReturn:
     """EquityReturn of distributions [P] bought for `cost` on day 0; ratios are 0 without a cost."""
     irr, converged = internal_rate(flows, years, cost)
     paid = safe_ratio(flows, cost, 0.0)

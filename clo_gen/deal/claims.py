@@ -1,6 +1,7 @@
 """What can be owed on a payment date, and which of it each step of a waterfall pays."""
 
 import dataclasses
+from typing import Any
 
 from clo_gen.deal import steps
 
@@ -17,59 +18,60 @@ class Claims:
     fees: int
     reserves: int
 
-    def interest(self, k):
+    def interest(self, k: int) -> int:
         return k
 
-    def unpaid(self, k):
+    def unpaid(self, k: int) -> int:
         return self.classes + k
 
-    def principal(self, k):
+    def principal(self, k: int) -> int:
         return 2 * self.classes + k
 
-    def capped_fee(self, f):
+    def capped_fee(self, f: int) -> int:
         return 3 * self.classes + f
 
-    def fee(self, f):
+    def fee(self, f: int) -> int:
         return 3 * self.classes + self.fees + f
 
     @property
-    def hurdle(self):
+    def hurdle(self) -> int:
         """What equity still lacks of its hurdle; it is paid as part of the residual."""
         return 3 * self.classes + 2 * self.fees
 
     @property
-    def residual(self):
+    def residual(self) -> int:
         return self.hurdle + 1
 
     @property
-    def incentive(self):
+    def incentive(self) -> int:
         return self.hurdle + 2
 
     @property
-    def purchase(self):
+    def purchase(self) -> int:
         return self.hurdle + 3
 
-    def account(self, a):
+    def account(self, a: int) -> int:
         """What may be moved to account a."""
         return self.hurdle + 4 + a
 
     @property
-    def accounts_of_list(self):
+    def accounts_of_list(self) -> int:
         return len(ACCOUNTS) + self.reserves
 
 
-def claims_of(waterfall: steps.Waterfall):
+def claims_of(waterfall: steps.Waterfall) -> Claims:
     return Claims(len(waterfall.deferrable), waterfall.fees + waterfall.hedges,
                   len(waterfall.reserves))
 
 
-def account_number(waterfall, which, name):
+def account_number(waterfall: steps.Waterfall, which: int, name: Any) -> int:
     """Number of the account `name` as list number `which` sees it."""
     names = (*ACCOUNTS, *waterfall.reserves)
     return len(names) * which + names.index(name)
 
 
-def claims_of_step(step, claims: Claims, waterfall: steps.Waterfall, which):
+def claims_of_step(step: Any, claims: Claims, waterfall: steps.Waterfall,
+                   which: int) -> list[list[int]]:
     """Positions of the step's claims in order of payment: groups, within which they share."""
     match step:
         case steps.PayFee(fee=f, capped=True):
@@ -107,7 +109,7 @@ def claims_of_step(step, claims: Claims, waterfall: steps.Waterfall, which):
     raise TypeError(f"{step} is not a waterfall step")
 
 
-def tests_of_step(step):
+def tests_of_step(step: Any) -> tuple[int, ...]:
     """Numbers of the tests that a step makes."""
     match step:
         case steps.Divert(test=q):

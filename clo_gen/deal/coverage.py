@@ -26,7 +26,7 @@ class Collateral(struct.PyTreeNode):
     ccc_value: jax.Array  # [G, B] par less what being in excess costs beyond other haircuts
 
 
-def ccc_haircut(collateral: Collateral, limit):
+def ccc_haircut(collateral: Collateral, limit: jax.Array) -> jax.Array:
     """Par over value of what exceeds `limit` of performing par in CCC, lowest prices first.
 
     The agency with the larger haircut counts.
@@ -37,30 +37,31 @@ def ccc_haircut(collateral: Collateral, limit):
     return (in_excess * (1.0 - safe_ratio(value, par, 1.0))).sum(1).max()
 
 
-def adjusted_par(collateral: Collateral, principal_cash, ccc_limit):
+def adjusted_par(collateral: Collateral, principal_cash: jax.Array,
+                 ccc_limit: jax.Array) -> jax.Array:
     """OC numerator: performing par + principal cash + defaulted value - haircuts."""
     c = collateral
     return (c.performing + principal_cash + c.defaulted_value - c.carrying_haircut
             - ccc_haircut(c, ccc_limit))
 
 
-def unhaircut_par(collateral: Collateral, principal_cash):
+def unhaircut_par(collateral: Collateral, principal_cash: jax.Array) -> jax.Array:
     """Numerator of the event of default: the same without the CCC haircut."""
     c = collateral
     return c.performing + principal_cash + c.defaulted_value - c.carrying_haircut
 
 
-def oc_ratio(adjusted, debt):
+def oc_ratio(adjusted: jax.Array, debt: jax.Array) -> jax.Array:
     """Adjusted par over the debt outstanding of the tested class and everything senior to it."""
     return lesser(safe_ratio(adjusted, debt, PAID_OFF), PAID_OFF)
 
 
-def oc_cure(adjusted, debt, trigger):
+def oc_cure(adjusted: jax.Array, debt: jax.Array, trigger: jax.Array) -> jax.Array:
     """Debt to repay from interest so that adjusted / (debt - cure) reaches the trigger."""
     return greater(debt - adjusted / trigger, 0.0)
 
 
-def oc_cure_from_principal(adjusted, debt, trigger):
+def oc_cure_from_principal(adjusted: jax.Array, debt: jax.Array, trigger: jax.Array) -> jax.Array:
     """The same from principal proceeds, which leave the numerator too; triggers are above 1."""
     return greater(trigger * debt - adjusted, 0.0) / (trigger - 1.0)
 
@@ -70,12 +71,12 @@ def diversion_need(adjusted, debt, trigger):
     return greater(trigger * debt - adjusted, 0.0)
 
 
-def ic_ratio(interest, due):
+def ic_ratio(interest: jax.Array, due: jax.Array) -> jax.Array:
     """Interest collections net of senior fees over interest due, tested class and senior."""
     return lesser(safe_ratio(interest, due, PAID_OFF), PAID_OFF)
 
 
-def ic_cure(ratio, debt, trigger):
+def ic_cure(ratio: jax.Array, debt: jax.Array, trigger: jax.Array) -> jax.Array:
     """Debt to repay: the share by which the ratio misses the trigger, of the tested debt.
 
     The simple form: it restores the ratio when the notes repaid bear the tested debt's mean rate;

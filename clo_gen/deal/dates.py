@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from clo_gen.deal import coverage
-from clo_gen.records import Calendar, Collections, Deal
+from clo_gen.records import Calendar, Collections, Deal, Hedges
 
 
 class Date(struct.PyTreeNode):
@@ -33,7 +33,7 @@ class Date(struct.PyTreeNode):
     is_last: jax.Array  # []
 
 
-def note_rates(deal, index, refinanced):
+def note_rates(deal: Deal, index: jax.Array, refinanced: jax.Array) -> jax.Array:
     """Note rates [P, K] from the fixed index [P]; the equity class has none."""
     floating = jnp.maximum(index[:, None], deal.floor)
     coupon = jnp.where(refinanced > 0, deal.new_coupon, deal.coupon)
@@ -41,7 +41,8 @@ def note_rates(deal, index, refinanced):
     return (coupon + deal.floating * (floating + spread)).at[:, -1].set(0.0)
 
 
-def hedge_legs(hedges, index, fraction):
+def hedge_legs(hedges: Hedges | None, index: jax.Array,
+               fraction: jax.Array) -> tuple[jax.Array, jax.Array]:
     """(received [P], owed [P, H]) on swaps and caps at the fixed index [P].
 
     A swap pays the deal index - rate when that is positive, and is paid the rest; a cap pays what
@@ -55,7 +56,7 @@ def hedge_legs(hedges, index, fraction):
     return received, size * (hedges.is_swap * jnp.maximum(-payoff, 0.0) + hedges.premium)
 
 
-def dates_of(deal: Deal, calendar: Calendar, collections: Collections, index):
+def dates_of(deal: Deal, calendar: Calendar, collections: Collections, index: jax.Array) -> Date:
     """Date records, stacked over P."""
     c, cal, last = collections, calendar, calendar.last_month
     opening = c.performing + c.scheduled_principal + c.prepayment + c.default

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from clo_gen.deal import coverage, steps
-from clo_gen.deal.claims import ACCOUNTS, claims_of_step, tests_of_step
+from clo_gen.deal.claims import ACCOUNTS, Claims, claims_of_step, tests_of_step
 from clo_gen.numerics import gate, greater, lesser, occurs
 
 
@@ -38,7 +38,7 @@ class Today(struct.PyTreeNode):
     temperature: jax.Array  # []
 
 
-def senior_fees(waterfall, claims):
+def senior_fees(waterfall: steps.Waterfall, claims: Claims) -> dict[int, tuple[int, ...]]:
     """{test: fee claims that are paid, in order of the ordinary list, before it is first made}."""
     seen: list = []
     out: dict = {}

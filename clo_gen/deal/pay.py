@@ -6,12 +6,13 @@ Cash only moves from an account to a claim or to another account.
 
 import functools
 import operator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from clo_gen.deal import steps
-from clo_gen.deal.claims import account_number, claims_of_step, tests_of_step
+from clo_gen.deal.claims import Claims, account_number, claims_of_step, tests_of_step
 from clo_gen.deal.limits import Ledger, Today, limit_of, senior_fees
 from clo_gen.numerics import greater, lesser, safe_ratio
 
@@ -44,7 +45,9 @@ def _pay(ledger: Ledger, groups, account, limit, claims):
     return ledger.replace(owed=tuple(owed), cash=_put(ledger.cash, account, left)), paid
 
 
-def pay_step(step, ledger, measured, which, claims, waterfall):
+def pay_step(step: Any, ledger: Ledger,
+             measured: tuple[jax.Array, dict[int, tuple[jax.Array, jax.Array]]], which: int,
+             claims: Claims, waterfall: steps.Waterfall) -> Ledger:
     """The Ledger after one step of list number `which`; `measured` is what
     limits.limit_of returned."""
     groups = claims_of_step(step, claims, waterfall, which)
@@ -130,7 +133,8 @@ def _pay_segment(segment, ledger, today: Today, which, claims, waterfall, senior
         changed, strict=True)))
 
 
-def pay_list(listed, ledger, today: Today, which, claims, waterfall, runs):
+def pay_list(listed: tuple[Any, ...], ledger: Ledger, today: Today, which: int, claims: Claims,
+             waterfall: steps.Waterfall, runs: jax.Array) -> Ledger:
     """The Ledger after all steps of list number `which`; `runs` as for in_branch."""
     senior = senior_fees(waterfall, claims)
     for segment in _segments(listed):

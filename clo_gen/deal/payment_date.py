@@ -2,6 +2,7 @@
 
 import functools
 import operator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ from flax import struct
 from clo_gen.deal import coverage, events, reinvestment
 from clo_gen.deal.claims import ACCOUNTS, claims_of
 from clo_gen.deal.dates import Date
-from clo_gen.deal.limits import Today
+from clo_gen.deal.limits import Ledger, Today
 from clo_gen.deal.standing import Standing, accrued_fees, bill, targets, with_hedges
 from clo_gen.deal.steps import Waterfall
 from clo_gen.numerics import safe_ratio, scalars
@@ -57,8 +58,8 @@ def _weights(waterfall: Waterfall, called, accelerated):
     return jnp.stack([ordinary, apart, called])[:, None]
 
 
-def open_date(s: Standing, p, date: Date, period, deal: Deal, waterfall: Waterfall,
-              new: NewCollateral | None, temperature):
+def open_date(s: Standing, p: Any, date: Date, period: Any, deal: Deal, waterfall: Waterfall,
+              new: NewCollateral | None, temperature: jax.Array) -> Opened:
     """Opened: collateral lives a period, cash comes in, events are judged, claims are billed."""
     stock, received = None, reinvestment.no_cash(s.alive)
     opening, closing = date.opening, date.collateral.performing
@@ -96,8 +97,8 @@ def open_date(s: Standing, p, date: Date, period, deal: Deal, waterfall: Waterfa
                   sold, called, accelerated, later)
 
 
-def close_date(s: Standing, p, date: Date, opened: Opened, ledger, deal: Deal,
-               waterfall: Waterfall, new: NewCollateral | None):
+def close_date(s: Standing, p: jax.Array, date: Date, opened: Opened, ledger: Ledger, deal: Deal,
+               waterfall: Waterfall, new: NewCollateral | None) -> tuple[Standing, TrancheCash]:
     """(Standing for the next date, TrancheCash of this one) once all steps are paid."""
     claims, today = claims_of(waterfall), opened.today
     classes, fees = range(claims.classes), range(claims.fees)

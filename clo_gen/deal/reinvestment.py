@@ -41,21 +41,21 @@ class Cash(struct.PyTreeNode):
     recovery: jax.Array
 
     @property
-    def principal(self):
+    def principal(self) -> jax.Array:
         return self.scheduled + self.prepayment + self.recovery
 
 
-def no_cash(like):
+def no_cash(like: jax.Array) -> Cash:
     none = jnp.zeros_like(like)
     return Cash(none, none, none, none)
 
 
-def periods(new: NewCollateral):
+def periods(new: NewCollateral) -> Period:
     """Period records stacked over P."""
     return Period(new.stay, new.default, new.prepay, new.interest, new.matured)
 
 
-def nothing_bought(new: NewCollateral):
+def nothing_bought(new: NewCollateral) -> Bought:
     none = jnp.zeros_like(new.interest)  # [P], with the path axes
     return Bought(jnp.zeros_like(new.default[0]), none[0], none, none)
 
@@ -66,7 +66,8 @@ def _earlier(x, p, periods):
     return jnp.where(p >= periods, value, 0.0)
 
 
-def live_a_period(new: NewCollateral, stock: Bought, period: Period, p):
+def live_a_period(new: NewCollateral, stock: Bought, period: Period,
+                  p: jax.Array) -> tuple[Bought, Cash]:
     """(Bought, Cash) after period p: defaults, then interest, moves, maturity."""
     default = stock.par @ period.default
     stay = stock.par @ period.stay
@@ -86,7 +87,8 @@ def live_a_period(new: NewCollateral, stock: Bought, period: Period, p):
     ), cash
 
 
-def buy(new: NewCollateral, stock: Bought, spent, alive, p):
+def buy(new: NewCollateral, stock: Bought, spent: jax.Array, alive: jax.Array,
+        p: jax.Array) -> Bought:
     """Bought after spending `spent` on date p, in a deal of which the share `alive` is left."""
     par = safe_ratio(spent, alive, 0.0) / new.price
     return stock.replace(
@@ -95,12 +97,12 @@ def buy(new: NewCollateral, stock: Bought, spent, alive, p):
     )
 
 
-def purchase_haircut(new: NewCollateral, threshold):
+def purchase_haircut(new: NewCollateral, threshold: jax.Array) -> jax.Array:
     """Par less carrying value of a unit bought: a discount obligation counts at its price."""
     return jnp.where(new.price < threshold, 1.0 - new.price, 0.0)
 
 
-def counted_per_spent(new, threshold):
+def counted_per_spent(new: NewCollateral, threshold: jax.Array) -> jax.Array:
     """What a unit of cash spent on purchases adds to the OC numerator on the same date."""
     return (1.0 - purchase_haircut(new, threshold)) / new.price
 

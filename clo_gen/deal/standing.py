@@ -6,8 +6,10 @@ from flax import struct
 
 from clo_gen.deal import reinvestment
 from clo_gen.deal.claims import ACCOUNTS
+from clo_gen.deal.coverage import Collateral
+from clo_gen.deal.dates import Date
 from clo_gen.numerics import greater, lesser, scalars
-from clo_gen.records import Deal
+from clo_gen.records import Deal, NewCollateral
 
 
 class Standing(struct.PyTreeNode):
@@ -25,7 +27,7 @@ class Standing(struct.PyTreeNode):
     bought: reinvestment.Bought | None
 
 
-def at_closing(deal: Deal, new):
+def at_closing(deal: Deal, new: NewCollateral | None) -> Standing:
     """Standing at closing."""
     dtype = deal.balance.dtype
     one, fees = jnp.ones((), dtype), with_hedges(deal, jnp.zeros_like(deal.fee_rate))
@@ -40,14 +42,14 @@ def at_closing(deal: Deal, new):
     )
 
 
-def with_hedges(deal, of_fees, hedges=0.0):
+def with_hedges(deal: Deal, of_fees: jax.Array, hedges: float = 0.0) -> jax.Array:
     """[F] as [F + H], with one number for the hedges."""
     if deal.hedges is None:
         return of_fees
     return jnp.concatenate([of_fees, jnp.full_like(deal.hedges.rate, hedges)])
 
 
-def targets(deal, balance, collateral, date):
+def targets(deal: Deal, balance: jax.Array, collateral: Collateral, date: Date) -> jax.Array:
     """[2 + R]: targets of the accounts; nothing is held back on the last date."""
     none, r = jnp.zeros(len(ACCOUNTS), balance.dtype), deal.reserves
     if r is None:
@@ -56,7 +58,8 @@ def targets(deal, balance, collateral, date):
     return jnp.concatenate([none, (1.0 - date.is_last) * wanted])
 
 
-def bill(s, deal, date, fee, cash):
+def bill(s: Standing, deal: Deal, date: Date, fee: jax.Array,
+         cash: jax.Array) -> tuple[jax.Array, ...]:
     """All claims (C scalars) at the start of a date; `fee` [F + H] accrued in the period."""
     accrues = (s.alive > 0).astype(s.balance.dtype)  # nothing does once the deal was called
     interest = (s.balance + s.unpaid) * date.rate * date.note_fraction * accrues
@@ -71,7 +74,7 @@ def bill(s, deal, date, fee, cash):
     return tuple(claim for part in claims for claim in scalars(part)) + rest
 
 
-def accrued_fees(deal, date, opening, closing):
+def accrued_fees(deal: Deal, date: Date, opening: jax.Array, closing: jax.Array) -> jax.Array:
     """Fees and hedge payments [F + H] of the period."""
     basis = opening * (1.0 - deal.fee_closing) + closing * deal.fee_closing
     fee = (deal.fee_rate * basis + deal.fee_amount) * date.fee_fraction

@@ -6,6 +6,7 @@ deal.pay pays them.
 """
 
 import dataclasses
+from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,7 +169,7 @@ class Waterfall:
     reserves: tuple[str, ...] = ()
 
     @property
-    def lists(self):
+    def lists(self) -> tuple[tuple[Any, ...], tuple[Any, ...], tuple[Any, ...]]:
         return (self.steps, self.accelerated, self.call)
 
 

@@ -4,6 +4,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from clo_gen.deal.analytics import (
@@ -31,7 +32,8 @@ def _debt_down_to(deal: Deal, group):
     return through, above
 
 
-def credit_enhancement(deal: Deal, group=None):
+def credit_enhancement(
+        deal: Deal, group: jax.Array | np.ndarray | list[int] | None = None) -> jax.Array:
     """Share [K] of initial par that loses before each class does (par subordination).
 
     Pari passu classes (`group` [K], see attachment_points) share it. Zero for equity, whose
@@ -40,7 +42,9 @@ def credit_enhancement(deal: Deal, group=None):
     return attachment_points(deal, group)[0]
 
 
-def attachment_points(deal: Deal, group=None):
+def attachment_points(
+        deal: Deal,
+        group: jax.Array | np.ndarray | list[int] | None = None) -> tuple[jax.Array, jax.Array]:
     """Losses, as shares of initial par, at which each class is first hit and is wiped out.
 
     Returns (attachment [K], detachment [K]), counted from the equity side: equity attaches at 0,
@@ -52,7 +56,8 @@ def attachment_points(deal: Deal, group=None):
     return attachment, jnp.maximum(1.0 - above, 0.0)
 
 
-def closing_oc_ratios(deal: Deal, group=None):
+def closing_oc_ratios(
+        deal: Deal, group: jax.Array | np.ndarray | list[int] | None = None) -> jax.Array:
     """Initial par over each debt class, its equals and everything senior to it [K-1]."""
     return 1.0 / _debt_down_to(deal, group)[0][:-1]
 
@@ -64,7 +69,7 @@ class Cushion(struct.PyTreeNode):
     share: jax.Array  # [P, Q] of the numerator (OC: adjusted par, IC: interest) that may be lost
 
 
-def cushion(ratio, trigger):
+def cushion(ratio: jax.Array, trigger: jax.Array) -> Cushion:
     """Cushion of ratios [P, Q] (TrancheCash.ratio) over triggers [Q]; negative when failing."""
     tested = (ratio > 0) & (ratio < PAID_OFF)
     ratio = jnp.where(tested, ratio, 1.0)
@@ -72,7 +77,7 @@ def cushion(ratio, trigger):
                    share=jnp.where(tested, 1.0 - trigger / ratio, jnp.nan))
 
 
-def metrics(deal: Deal, cash: TrancheCash, calendar: Calendar):
+def metrics(deal: Deal, cash: TrancheCash, calendar: Calendar) -> TrancheMetrics:
     """TrancheMetrics of one path; the loss of equity is what it never got back of its balance.
 
     The price discounts at the class's own realised index + spread (the curve at which an

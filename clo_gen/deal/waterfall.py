@@ -17,7 +17,7 @@ from clo_gen.deal.payment_date import Opened, close_date, open_date
 from clo_gen.deal.standing import at_closing
 from clo_gen.deal.steps import Waterfall
 from clo_gen.numerics import greater, lesser
-from clo_gen.records import Calendar, Collections, Deal, NewCollateral
+from clo_gen.records import Calendar, Collections, Deal, NewCollateral, TrancheCash
 
 
 def _pay_date(s, xs, deal, waterfall, new, temperature):
@@ -42,8 +42,9 @@ def _pay_lists(waterfall, opened: Opened, runs):
     return ledger
 
 
-def run_waterfall(deal: Deal, waterfall: Waterfall, collections: Collections, index, temperature,
-                  *, calendar: Calendar, new: NewCollateral | None = None):
+def run_waterfall(deal: Deal, waterfall: Waterfall, collections: Collections, index: jax.Array,
+                  temperature: jax.Array | float, *, calendar: Calendar,
+                  new: NewCollateral | None = None) -> TrancheCash:
     """TrancheCash [P, K] of one path.
 
     `index` [P] fixes the floating notes for each period, `temperature` [] softens tests, calls and
@@ -64,7 +65,8 @@ def run_waterfall(deal: Deal, waterfall: Waterfall, collections: Collections, in
                         (jnp.arange(index.shape[0]), dates, periods))[1]
 
 
-def conservation_error(deal: Deal, cash, collections: Collections, calendar: Calendar):
+def conservation_error(deal: Deal, cash: TrancheCash, collections: Collections,
+                       calendar: Calendar) -> jax.Array:
     """Largest breach [] over the life of the deal of: cash in = cash paid, held or reinvested;
     opening balance - principal = closing balance; nothing paid or owed is negative.
     `cash` is the TrancheCash that run_waterfall returned."""

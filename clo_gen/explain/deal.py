@@ -12,7 +12,7 @@ from clo_gen.explain.words import listed, money, percent, table, wrapped
 from clo_gen.io.deal import LoadedDeal
 
 
-def explain_deal(loaded: LoadedDeal, *, index=0.04):
+def explain_deal(loaded: LoadedDeal, *, index: float = 0.04) -> str:
     """Text of a deal for a terminal, under 100 columns; costs are stated at a flat `index`."""
     parts = [_heading(loaded), *_capital_structure(loaded), "", *_equity(loaded, index)]
     for title, lines in (("Fees", _fees(loaded)), ("Tests", _tests(loaded)),

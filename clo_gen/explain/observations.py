@@ -7,9 +7,10 @@ import numpy as np
 from clo_gen.explain.words import listed, money, percent
 from clo_gen.io.dates import months_between
 from clo_gen.io.deal import LoadedDeal
+from clo_gen.io.deal_terms import FeeTerms
 
 
-def closing_ratio(loaded: LoadedDeal, through):
+def closing_ratio(loaded: LoadedDeal, through: str) -> float:
     """Par at closing over class `through`, its equals and everything senior to it."""
     names, groups = [n.name for n in loaded.terms.notes], loaded.priority[:-1]
     debt = sum(n.balance for n, g in zip(loaded.terms.notes, groups, strict=True)
@@ -17,7 +18,7 @@ def closing_ratio(loaded: LoadedDeal, through):
     return loaded.par / debt
 
 
-def yearly_cost(loaded: LoadedDeal, index):
+def yearly_cost(loaded: LoadedDeal, index: float) -> float:
     """Note interest and senior fees of the first year, share of par, at a flat `index`."""
     def rate(note):
         return note.rate if note.rate is not None else (
@@ -29,13 +30,13 @@ def yearly_cost(loaded: LoadedDeal, index):
     return (notes + fees) / loaded.par
 
 
-def invoiced(loaded: LoadedDeal, fee):
+def invoiced(loaded: LoadedDeal, fee: FeeTerms) -> float:
     """What a fee asks for in the first year."""
     payments = 12 / loaded.terms.payment_months if fee.per == "payment" else 1
     return payments * (fee.rate * loaded.par + fee.amount)
 
 
-def observations(loaded: LoadedDeal, index):
+def observations(loaded: LoadedDeal, index: float) -> list[str]:
     """Sentences about unusual terms; none when nothing stands out."""
     return [*_tests(loaded), *_diversions(loaded), *_untested(loaded), *_money(loaded, index),
             *_fees(loaded), *_reserves(loaded), *_dates(loaded)]

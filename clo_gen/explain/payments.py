@@ -1,6 +1,9 @@
 """The steps of a waterfall as sentences."""
 
+from typing import Any
+
 from clo_gen.explain.words import listed, percent
+from clo_gen.io.deal_terms import DealTerms
 
 TITLES = {
     "interest": "Interest proceeds, on ordinary dates",
@@ -10,12 +13,12 @@ TITLES = {
 }
 
 
-def sentences(terms, name, steps):
+def sentences(terms: DealTerms, name: str, steps: list[dict[str, Any]]) -> list[str]:
     """One sentence a step of the list `name`."""
     return [sentence(terms, name, step) for step in steps]
 
 
-def sentence(terms, name, step):
+def sentence(terms: DealTerms, name: str, step: dict[str, Any]) -> str:
     """What a step (a dict as in a deal file) does, in one sentence."""
     own = name if name in ("interest", "principal") else "principal"
     account = step.get("from", own)
@@ -104,7 +107,7 @@ def _order(step):
             else "the tested class and those senior to it, senior first,")
 
 
-def purchase_tests(terms):
+def purchase_tests(terms: Any) -> list[str]:
     """Names of the tests that must pass for principal to be reinvested."""
     given = terms.reinvestment.tests
     return [t.name for t in terms.tests if t.kind == "oc"] if given is None else list(given)

@@ -12,7 +12,15 @@ import numpy as np
 from clo_gen import mesh
 from clo_gen.hypo.discrete import solve_discrete
 from clo_gen.hypo.monitor import solve_formula
-from clo_gen.hypo.records import STAGES
+from clo_gen.hypo.records import (
+    STAGES,
+    DiscreteProblem,
+    DiscreteResult,
+    FormulaProblem,
+    FormulaResult,
+    Pool,
+    Tables,
+)
 
 BLOCK = 32  # deals a device: a few MB of trial pools
 
@@ -30,7 +38,8 @@ def _compiled_formula(devices):
     return jax.jit(mesh.in_blocks(jax.vmap(solve_formula), BLOCK * devices))
 
 
-def solve_discrete_batch(problems, tables, *, obligors, industries):
+def solve_discrete_batch(problems: DiscreteProblem, tables: Tables, *, obligors: int,
+                         industries: int) -> DiscreteResult:
     """DiscreteResult [D] on the host for a DiscreteProblem whose arrays have a leading deals axis,
     under the same Tables.
 
@@ -55,7 +64,7 @@ def solve_discrete_batch(problems, tables, *, obligors, industries):
     return jax.tree.map(merged, found, better)
 
 
-def solve_formula_batch(problems, pools):
+def solve_formula_batch(problems: FormulaProblem, pools: Pool) -> FormulaResult:
     """FormulaResult [D] on the host for a FormulaProblem and a Pool with a leading deals axis."""
     return _in_batch(_compiled_formula(jax.device_count()), (problems, pools))
 

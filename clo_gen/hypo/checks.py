@@ -2,21 +2,24 @@
 
 import math
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 
 from clo_gen.hypo.objects import ConcLimitException, Obligor
 from clo_gen.hypo.records import LEVELS
+from clo_gen.io.problems import Problems
 
 EPS = 1e-9
 MOST_EXCEPTIONS = 200  # of one size
 
 
-def is_number(value):
+def is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def number(problems, name, value, low=-math.inf, high=math.inf, *, above=None):
+def number(problems: Problems, name: str, value: Any, low: float = -math.inf,
+           high: float = math.inf, *, above: float | None = None) -> float:
     """`value` as a float; a complaint and nan when it is not a number in the range."""
     if above is not None:
         want, fits = f"a number above {above:g}", lambda x: x > above
@@ -32,7 +35,8 @@ def number(problems, name, value, low=-math.inf, high=math.inf, *, above=None):
     return float(value)
 
 
-def rising_table(problems, name, values, *, at_least=2):
+def rising_table(problems: Problems, name: str, values: Any, *,
+                 at_least: int = 2) -> Any:
     """[R] floats from a list, an array or {rating from 1: value}."""
     if isinstance(values, dict):
         if set(values) != set(range(1, len(values) + 1)):
@@ -51,7 +55,8 @@ def rising_table(problems, name, values, *, at_least=2):
     return table
 
 
-def numbers(problems, name, values, *, at_least=1, exactly=None, above=-math.inf):
+def numbers(problems: Problems, name: str, values: Any, *, at_least: int = 1,
+            exactly: int | None = None, above: float = -math.inf) -> Any:
     """[n] floats; a complaint and None when they are not that."""
     want = f"{exactly} numbers" if exactly is not None else f"at least {at_least} numbers"
     want += "" if math.isinf(above) else f" above {above:g}"
@@ -63,12 +68,12 @@ def numbers(problems, name, values, *, at_least=1, exactly=None, above=-math.inf
     return out
 
 
-def whole_number(value):
+def whole_number(value: Any) -> Any:
     """`value` as an int when it is a whole number, else None."""
     return int(value) if is_number(value) and value == int(value) else None
 
 
-def array(values):
+def array(values: Any) -> Any:
     """`values` as floats; None when they are not numbers in a regular shape."""
     try:
         return np.asarray(list(values) if isinstance(values, range) else values, float)
@@ -107,7 +112,8 @@ def _pair(item):
     return tuple(item) if isinstance(item, tuple | list) and len(item) == 2 else (None, None)
 
 
-def lock(problems, name, given, ratings):
+def lock(problems: Problems, name: str, given: tuple[int, float] | None,
+         ratings: int) -> tuple[int, float]:
     """(rating, share) of a forced rating; (1, 0.0) for None."""
     if given is None:
         return 1, 0.0
@@ -124,7 +130,8 @@ def lock(problems, name, given, ratings):
     return int(rating), float(share)
 
 
-def locks(problems, force_high, force_low, scores):
+def locks(problems: Problems, force_high: tuple[int, float] | None,
+          force_low: tuple[int, float] | None, scores: np.ndarray | None) -> Any:
     """Both forced ratings: ((rating, share) high, (rating, share) low)."""
     if scores is None:  # the table was complained of
         return (1, 0.0), (1, 0.0)
@@ -136,7 +143,9 @@ def locks(problems, force_high, force_low, scores):
     return high, low
 
 
-def obligors(problems, given):
+def obligors(
+        problems: Problems,
+        given: Any) -> tuple[tuple[str, ...], list[Obligor]]:
     """(names, [Obligor]) by falling share from a list, or from the obligors of a result."""
     if not isinstance(given, dict | list | tuple):
         problems.add("hypo_pool_diversity", given, "a list of Obligor, or obligors of a result")
@@ -165,7 +174,7 @@ def obligors(problems, given):
     return names, [listed[n] for n in order]
 
 
-def run_mode(problems, given):
+def run_mode(problems: Problems, given: Any) -> Any:
     if not isinstance(given, str) or given not in LEVELS:
         problems.add("run_mode", given, " or ".join(LEVELS))
     return given

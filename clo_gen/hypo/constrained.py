@@ -67,7 +67,7 @@ class _Tried(struct.PyTreeNode):
 
 
 def stressed_portfolio(limits: QualityLimits, trading: Trading, positions: Positions, *,
-                       industries, curvature=0.0):
+                       industries: int, curvature: float = 0.0) -> Traded:
     """Traded: the portfolio of highest risk score that trading reaches within the limits.
 
     A linear program; `objective` is the risk score, whose own limit takes no part: compare the two.
@@ -249,7 +249,7 @@ def _judged(result: Traded, limits: QualityLimits, positions: Positions):
     return result.replace(quality=tests, breach=breach, converged=good)
 
 
-def breach_of(tests: Quality):
+def breach_of(tests: Quality) -> jax.Array:
     """Largest breach []: a share, or relative to the limit of an average; negative: room."""
     unit = unit_of(tests.threshold).at[len(AVERAGES):].set(1.0)
     limited = jnp.isfinite(tests.threshold)

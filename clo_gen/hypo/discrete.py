@@ -66,8 +66,8 @@ def _search(p: DiscreteProblem, passes, groups):
     return stage, cell, jnp.maximum(ob_keep, 0), jnp.maximum(ind_keep, 0)
 
 
-def solve_discrete(problem: DiscreteProblem, tables: Tables, *, obligors, industries,
-                   last_stage=True):
+def solve_discrete(problem: DiscreteProblem, tables: Tables, *, obligors: int, industries: int,
+                   last_stage: bool = True) -> DiscreteResult:
     """DiscreteResult of one deal, always; `is_solve` says whether it meets every limit.
 
     `obligors` is the most a pool can hold: at least 2 + E + 1 / (ob_floor * basis / par);

@@ -173,12 +173,12 @@ def _check_keys(deal, judge):
     problems.raise_if_any()
 
 
-def judged_discrete(deals):
+def judged_discrete(deals: Any) -> list[dict[str, Any]]:
     """Judged inputs of hypo_pools_discrete's deals; raises InputError with every problem."""
     return _judged(deals, discrete_inputs)
 
 
-def judged_formula(deals):
+def judged_formula(deals: Any) -> list[dict[str, Any]]:
     """Judged inputs of hypo_pools_formula's deals; raises InputError with every problem."""
     return _judged(deals, formula_inputs)
 

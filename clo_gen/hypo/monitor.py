@@ -4,30 +4,32 @@ Reference: hypo_pool_formula_constraints; S&P CDO Monitor, non-model version (20
 "EPDR"): break-even default rate (BDR), its adjustment for par, scenario default rate (SDR).
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from clo_gen.hypo.diversity import EPS
 from clo_gen.hypo.ratings import belly_of, mix_for, overlay, score_of
 from clo_gen.hypo.records import MONITOR_STAGES, FormulaProblem, FormulaResult, Pool, SdrMeasures
-from clo_gen.solve.root import bisect, narrow
+from clo_gen.solve.root import Root, bisect, narrow
 
 HALVINGS = 60
 
 
-def bdr(p: FormulaProblem):
+def bdr(p: FormulaProblem) -> Any:
     """Break-even default rate []: C0 + C1 WAS + C2 WARR."""
     c = p.bdr_coefficients
     return c[0] + c[1] * p.was + c[2] * p.warr
 
 
-def adjusted_bdr(p: FormulaProblem):
+def adjusted_bdr(p: FormulaProblem) -> Any:
     """BDR [] after par gained or lost against the target par."""
     target, par = p.rvst_target_par, p.collat_prin_amt
     return bdr(p) * target / par + (par - target) / (par * (1.0 - p.warr))
 
 
-def sdr(m: SdrMeasures, coefficients, run_mode):
+def sdr(m: SdrMeasures, coefficients: jax.Array | list[float], run_mode: str) -> Any:
     """Scenario default rate []; coefficients are positive, as published, signs by the mode."""
     a = coefficients
     if run_mode == "SP_WARF":
@@ -37,14 +39,14 @@ def sdr(m: SdrMeasures, coefficients, run_mode):
             + a[5] / m.rdm - a[6] * m.wal)
 
 
-def effective_number(share, group=None):
+def effective_number(share: jax.Array, group: jax.Array | None = None) -> jax.Array:
     """1 / sum of squared shares [], of obligors or of the groups (codes below N) they are in."""
     if group is not None:
         share = jax.ops.segment_sum(share, group, share.shape[0])
     return 1.0 / (share**2).sum()
 
 
-def measures(p: FormulaProblem, pool: Pool, share, level):
+def measures(p: FormulaProblem, pool: Pool, share: jax.Array, level: jax.Array) -> SdrMeasures:
     """SdrMeasures of a pool whose parts `share` [n] have the levels `level` [n]."""
     mean = (share * level).sum()
     return SdrMeasures(level=mean, drd=(share * jnp.abs(level - mean)).sum(),
@@ -68,7 +70,7 @@ def _cushion_at(p: FormulaProblem, pool: Pool, *, relaxed=False):
     return cushion
 
 
-def sdr_at(p: FormulaProblem, pool: Pool, score):
+def sdr_at(p: FormulaProblem, pool: Pool, score: jax.Array) -> jax.Array:
     """SDR [] of the pool rated for a target risk score []."""
     return adjusted_bdr(p) - p.monitor_cushion - _cushion_at(p, pool)(score)
 
@@ -98,7 +100,7 @@ def solve_formula(p: FormulaProblem, pool: Pool):
         rating=rated.rating)
 
 
-def relaxed_solution(p: FormulaProblem, pool: Pool):
+def relaxed_solution(p: FormulaProblem, pool: Pool) -> Root:
     """solve.root.Root: the score at which a mixture that may cut through an obligor just passes.
 
     Differentiable in every number of `p` and in the pool's shares, by the implicit function rule.

@@ -5,6 +5,11 @@ Names and fields are those of the documented interface (hypo_pool_api).
 
 import dataclasses
 from collections import OrderedDict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # pandas is imported where a table is made
+    import pandas as pd
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +39,7 @@ class HypoPool(dict):
     their floors), n_obligors, n_industries, tables (what the look-up tables are).
     """
 
-    def to_frame(self):
+    def to_frame(self) -> "pd.DataFrame":
         """DataFrame with one row an obligor."""
         return obligor_frame(self["obligors"])
 
@@ -55,12 +60,12 @@ class HypoResultMonitor:
     stage: str = ""  # max_passes, min_fails, upper_bound_passes, bisection
     tables: str = ""
 
-    def to_frame(self):
+    def to_frame(self) -> "pd.DataFrame":
         """DataFrame with one row an obligor."""
         return obligor_frame(self.obligors)
 
 
-def obligor_frame(obligors):
+def obligor_frame(obligors: Mapping[str, Obligor]) -> "pd.DataFrame":
     """DataFrame of obligors by name: pct, par, industry, region, rating."""
     import pandas as pd
 

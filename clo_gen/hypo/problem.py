@@ -2,6 +2,7 @@
 array of each would cost more than the solve."""
 
 import math
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -33,21 +34,21 @@ MOST_OBLIGORS = 10_000
 OB_EXCEPTIONS, IND_EXCEPTIONS, INDUSTRIES, OBLIGORS = 8, 4, 32, 256
 
 
-def padded(units, size):
+def padded(units: np.ndarray | list[float], size: int) -> np.ndarray:
     return np.asarray(list(units) + [0.0] * (size - len(units)), float)
 
 
-def rounded_up(count, to):
+def rounded_up(count: int, to: int) -> int:
     return max(math.ceil(count / to), 1) * to
 
 
-def room_for(i):
+def room_for(i: dict[str, Any]) -> int:
     """Padded size of the largest pool that a deal of judged inputs can have."""
     scale = i["conc_limit_basis"] / i["pool_par"]
     return pool_size(2 + len(i["ob_exceptions"]) + math.ceil(1.0 / (i["ob_floor"] * scale)))
 
 
-def pool_size(count):
+def pool_size(count: int) -> int:
     """Padded size of a pool of `count` obligors."""
     return OBLIGORS * 2 ** max(math.ceil(math.log2(count / OBLIGORS)), 0)
 
@@ -62,7 +63,7 @@ def discrete_inputs(*, pool_par, conc_limit_basis, dscore_min, ob_max, ind_max, 
     the shipped table.
     """
     p = Problems(source)
-    n = {name: checks.number(p, name, value, above=0.0) for name, value in (
+    n: dict[str, Any] = {name: checks.number(p, name, value, above=0.0) for name, value in (
         ("pool_par", pool_par), ("conc_limit_basis", conc_limit_basis))}
     n |= {name: checks.number(p, name, value, 0.0) for name, value in (
         ("dscore_min", dscore_min), ("riskscore_max", riskscore_max))}
@@ -129,7 +130,7 @@ def _tables(p, tables):
     return bound, score, tuple(codes)
 
 
-def discrete_problem(i, *, exceptions, groups):
+def discrete_problem(i: dict[str, Any], *, exceptions: int, groups: int) -> DiscreteProblem:
     """DiscreteProblem of judged inputs, exceptions padded to `exceptions` and `groups`."""
     def real(name):
         return np.asarray(i[name], float)
@@ -144,7 +145,7 @@ def discrete_problem(i, *, exceptions, groups):
         is_simple_industry=i["simple"])
 
 
-def tables_of(i):
+def tables_of(i: dict[str, Any]) -> Tables:
     """Tables of judged inputs, on the device."""
     risk_score, bound, score = (jnp.asarray(i[name], float) for name in (
         "risk_score", "bound", "score"))
@@ -166,7 +167,7 @@ def formula_inputs(*, hypo_pool_diversity, run_mode, rs_abs_max, coef_bdr, coef_
     p = Problems(source)
     names, pool = checks.obligors(p, hypo_pool_diversity)
     mode = checks.run_mode(p, run_mode)
-    n = {name: checks.number(p, name, value, above=0.0) for name, value in (
+    n: dict[str, Any] = {name: checks.number(p, name, value, above=0.0) for name, value in (
         ("rvst_target_par", rvst_target_par), ("collat_prin_amt", collat_prin_amt),
         ("rs_abs_max", rs_abs_max), ("rs_bound_higher", rs_bound_higher))}
     n |= {name: checks.number(p, name, value, 0.0) for name, value in (
@@ -215,7 +216,7 @@ def _levels(p, mode, warf, idt, wal, scores):
     return np.asarray(idealised_rate(rates, np.asarray(wal, float))), label
 
 
-def formula_problem(i):
+def formula_problem(i: dict[str, Any]) -> FormulaProblem:
     """FormulaProblem of judged inputs."""
     real = {name: np.asarray(i[name], float) for name in (
         "rs_abs_max", "rs_bound_lower", "rs_bound_higher", "rvst_target_par", "collat_prin_amt",
@@ -225,7 +226,7 @@ def formula_problem(i):
                           locks=_locks(i), run_mode=i["run_mode"], **real)
 
 
-def pool_of(listed: list[Obligor], obligors):
+def pool_of(listed: list[Obligor], obligors: int) -> Pool:
     """Pool of Obligors by falling share, padded to `obligors`; industries and regions by number."""
     def coded(values):
         numbers = {value: n for n, value in enumerate(dict.fromkeys(values))}

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from clo_gen.hypo.diversity import EPS, equivalent_units, industry_score
-from clo_gen.hypo.records import Positions, QualityLimits
+from clo_gen.hypo.records import DiversityTable, Positions, QualityLimits
 from clo_gen.numerics import safe_ratio
 
 AVERAGES = ("diversity score", "risk score", "spread", "recovery", "life")
@@ -33,7 +33,8 @@ class Quality(struct.PyTreeNode):
     maintained: jax.Array  # [Q] bool, satisfied: passes, or is no worse than before
 
 
-def names_of_tests(obligor_exceptions, industry_exceptions, groups):
+def names_of_tests(obligor_exceptions: int, industry_exceptions: int,
+                   groups: list[str]) -> tuple[str, ...]:
     """Names of the Q tests for E and F exceptions and the names of the groups.
 
     Rung n of a ladder is for the n-th largest; the last rung is the base, for all later ones too.
@@ -44,7 +45,7 @@ def names_of_tests(obligor_exceptions, industry_exceptions, groups):
     return (*AVERAGES, *rungs, *groups)
 
 
-def quality(positions: Positions, limits: QualityLimits, before: Quality | None = None):
+def quality(positions: Positions, limits: QualityLimits, before: Quality | None = None) -> Quality:
     """Quality of one portfolio; `before` is that of an earlier one, for maintain or improve.
 
     Smooth in spreads, recoveries, lives and shares but for the diversity score, whose table is a
@@ -71,12 +72,12 @@ def quality(positions: Positions, limits: QualityLimits, before: Quality | None 
     return Quality(result, threshold, cushion, passes, passes | no_worse)
 
 
-def held(share):
+def held(share: jax.Array) -> jax.Array:
     """Weights [L] of the positions held: shares that add to 1 (0 for an empty portfolio)."""
     return safe_ratio(share, share.sum(), 0.0)
 
 
-def averages(positions: Positions, limits: QualityLimits):
+def averages(positions: Positions, limits: QualityLimits) -> list[jax.Array]:
     """(risk score (WARF), spread (WAS), recovery (WARR), life (WAL)), each [], weighted by par."""
     weight = held(positions.share)
     score = limits.risk_score[positions.rating - 1]
@@ -84,7 +85,7 @@ def averages(positions: Positions, limits: QualityLimits):
                                          positions.life)]
 
 
-def diversity_of(positions: Positions, table):
+def diversity_of(positions: Positions, table: DiversityTable) -> jax.Array:
     """Diversity score [] of obligors, the positions of one obligor added first.
 
     An obligor's units go to its positions' industries in proportion to par: one industry an
@@ -98,12 +99,12 @@ def diversity_of(positions: Positions, table):
     return industry_score(jax.ops.segment_sum(units, positions.industry, size), table).sum()
 
 
-def ladder(base, exceptions):
+def ladder(base: jax.Array | float, exceptions: jax.Array) -> jax.Array:
     """Limits [E + 1] by size: the exceptions (falling; 0: none, the base holds), then the base."""
     return jnp.append(jnp.maximum(exceptions, base), base)
 
 
-def largest(share, group, rungs):
+def largest(share: jax.Array, group: jax.Array, rungs: int) -> jax.Array:
     """Shares [rungs] of the largest groups, falling; `group` [L] is below L, 0 where none is left.
     """
     size = share.shape[0]
@@ -111,7 +112,8 @@ def largest(share, group, rungs):
     return jnp.pad(found, (0, rungs - found.shape[0]))
 
 
-def with_recovery_modifier(limits: QualityLimits, positions: Positions, points, base):
+def with_recovery_modifier(limits: QualityLimits, positions: Positions, points: float,
+                           base: float) -> QualityLimits:
     """`limits` whose maximum risk score rises by `points` [] for each point (0.01) by which the
     portfolio's recovery is above `base` [], and falls below it.
 

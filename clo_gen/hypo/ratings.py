@@ -24,7 +24,7 @@ class Belly(struct.PyTreeNode):
     share: jax.Array  # [] of the belly
 
     @property
-    def before(self):
+    def before(self) -> jax.Array:
         return self.locked[0]
 
 
@@ -36,7 +36,7 @@ class Mix(struct.PyTreeNode):
     worse: jax.Array  # [] int, obligors of the belly with the worse rating
 
 
-def belly_of(pool: Pool, locks: Locks):
+def belly_of(pool: Pool, locks: Locks) -> Belly:
     """Belly of a pool: locks take whole obligors and never more than their share."""
     i, cumulative = jnp.arange(pool.share.shape[0]), jnp.cumsum(pool.share)
     real = i < pool.count
@@ -48,7 +48,8 @@ def belly_of(pool: Pool, locks: Locks):
                  (pool.share * (real & ~low & ~high)).sum())
 
 
-def mix_for(target, belly: Belly, risk_score, locks: Locks, *, relaxed=False):
+def mix_for(target: jax.Array | int, belly: Belly, risk_score: jax.Array, locks: Locks, *,
+            relaxed: bool = False) -> Mix:
     """Mix whose score comes nearest `target` [] from below with whole obligors.
 
     Two neighbouring ratings share the belly; the score exceeds the target only where the locks
@@ -71,7 +72,7 @@ def mix_for(target, belly: Belly, risk_score, locks: Locks, *, relaxed=False):
     return Mix(share, rating, cut - belly.first)
 
 
-def overlay(pool: Pool, target, risk_score, locks: Locks):
+def overlay(pool: Pool, target: jax.Array | int, risk_score: jax.Array, locks: Locks) -> Pool:
     """The pool with a rating [N] for each obligor, padding included."""
     belly = belly_of(pool, locks)
     mix = mix_for(target, belly, risk_score, locks)
@@ -80,7 +81,7 @@ def overlay(pool: Pool, target, risk_score, locks: Locks):
     return pool.replace(rating=mix.rating[(i[:, None] >= ends).sum(1)])
 
 
-def score_of(pool: Pool, risk_score):
+def score_of(pool: Pool, risk_score: jax.Array) -> tuple[jax.Array, jax.Array]:
     """(risk score [], credit dispersion []: mean absolute deviation of the obligors' scores)."""
     scores = risk_score[pool.rating - 1]
     mean = (pool.share * scores).sum()

@@ -3,6 +3,9 @@
 Every line says that it is hypothetical.
 """
 
+import datetime
+from typing import Any
+
 import pandas as pd
 
 from clo_gen.hypo.checks import number
@@ -12,7 +15,8 @@ from clo_gen.io.synthetic import HYPOTHETICAL
 from clo_gen.io.tables import data_path
 
 
-def as_tape(obligors, *, par, cutoff, was, warr, wal, benchmark="SOFR", floor_bps=0.0):
+def as_tape(obligors: Any, *, par: float, cutoff: datetime.date, was: float, warr: float,
+            wal: float, benchmark: str = "SOFR", floor_bps: float = 0.0) -> pd.DataFrame:
     """Text frame in tape columns, one floating bullet loan an obligor.
 
     `obligors` is a result of a hypo pool, its obligors, or a list of Obligor; `par` the pool's par

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from clo_gen.hypo.records import Positions, QualityLimits
+from clo_gen.hypo.records import DiversityTable, Positions, QualityLimits
 from clo_gen.solve.quadratic import Program
 
 KNOTS = (1.05, 3.05, 6.05, 10.05, 19.95)  # units at which the published score table bends
@@ -31,7 +31,7 @@ class Trading(struct.PyTreeNode):
     buyable: jax.Array  # [L] of each position at most; 0 for padding
 
 
-def score_pieces(table):
+def score_pieces(table: DiversityTable) -> tuple[jax.Array, jax.Array, jax.Array]:
     """(score at 0 units, lengths [K], slopes [K] falling) of a concave bound below `table`.
 
     It starts from the lower corners of the look-up's steps; a slope that rises is cut to the lowest
@@ -54,14 +54,14 @@ def _falling(x):
     return x[jax.lax.cummax(jnp.where(fixed <= jax.lax.cummin(fixed), place, 0))]
 
 
-def caps(limit, exceptions, share):
+def caps(limit: jax.Array, exceptions: jax.Array, share: jax.Array) -> jax.Array:
     """Limit [n] of each share [n]: exceptions go to the largest in order, where above `limit`."""
     rank = jnp.argsort(jnp.argsort(-jax.lax.stop_gradient(share)))
     listed = jnp.pad(exceptions, (0, share.shape[0]))[:share.shape[0]]
     return jnp.maximum(listed[rank], limit)
 
 
-def unit_of(limit):
+def unit_of(limit: jax.Array) -> jax.Array:
     """Size [] of a limit, constant to autodiff; 1 where there is none."""
     return jax.lax.stop_gradient(jnp.where((limit > 0) & jnp.isfinite(limit), limit, 1.0))
 
@@ -102,8 +102,8 @@ def _diversity(limits: QualityLimits, home):
     return on_units, on_pieces, most, jnp.where(present[:, None], length, 0.0).reshape(-1)
 
 
-def program_of(cost, limits: QualityLimits, trading: Trading, positions: Positions, count, *,
-               industries, curvature=0.0):
+def program_of(cost: jax.Array, limits: QualityLimits, trading: Trading, positions: Positions,
+               count: jax.Array, *, industries: int, curvature: float = 0.0) -> Program:
     """Program in x = (bought [L], sold [L], units [L], units beyond the first [L], pieces [I K]).
 
     `cost` [2L] and `curvature` are of what is bought and sold. An obligor's share times `count`

@@ -20,12 +20,13 @@ class Settings(struct.PyTreeNode):
     ind_exceptions: jax.Array  # [F]
 
 
-def bases(p: DiscreteProblem, t):
+def bases(p: DiscreteProblem, t: jax.Array) -> tuple[jax.Array, jax.Array]:
     """(obligor, industry) base limits at t: 0 the limits, 1 their floors; shares of the basis."""
     return p.ob_max + t * (p.ob_floor - p.ob_max), p.ind_max + t * (p.ind_floor - p.ind_max)
 
 
-def shares_of_pool(p: DiscreteProblem, x: Settings):
+def shares_of_pool(p: DiscreteProblem,
+                   x: Settings) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """(obligor exceptions, base, industry exceptions, base) as shares of the pool."""
     scale = p.conc_limit_basis / p.pool_par
     base, ind_base = bases(p, x.t)
@@ -102,7 +103,8 @@ def _repeating_units(used, base, at_base, tail, tails, unit, code, codes):
     return units
 
 
-def shell_diversity(p: DiscreteProblem, index, settings: Settings, *, industries):
+def shell_diversity(p: DiscreteProblem, index: diversity.ScoreIndex, settings: Settings, *,
+                    industries: int) -> jax.Array:
     """Diversity score [] of the pool with these settings, without listing its obligors."""
     ob_exceptions, base, ind_exceptions, ind_base = shares_of_pool(p, settings)
     used = diversity.cut_exceptions(ob_exceptions)

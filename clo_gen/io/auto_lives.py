@@ -7,6 +7,7 @@ without a payment.
 """
 
 import dataclasses
+import pathlib
 
 import numpy as np
 import pandas as pd
@@ -40,14 +41,14 @@ class AutoLives:
     prepaid: np.ndarray  # [L, T] bool
     source: str
 
-    def take(self, rows):
+    def take(self, rows: np.ndarray) -> "AutoLives":
         """The loans `rows` (an index or a mask [L])."""
         return dataclasses.replace(self, **{
             f.name: getattr(self, f.name)[rows] for f in dataclasses.fields(self)
             if f.name != "source"})
 
 
-def read_auto_lives(path, until):
+def read_auto_lives(path: str | pathlib.Path, until: str) -> AutoLives:
     """AutoLives of a CSV or Parquet file, with the months up to `until` (text such as 2020-02).
 
     A trust's first reported month gathers earlier defaults and lacks repayments: it is dropped,

@@ -69,13 +69,13 @@ class LoanPanel:
     facts: tuple[str, ...] = FEATURES
     contract: bool = False  # the payments are not observed, they follow the contract
 
-    def take(self, rows):
+    def take(self, rows: np.ndarray) -> "LoanPanel":
         """The panel of the loans `rows` (an index or a mask [L])."""
         arrays = {f.name: getattr(self, f.name)[rows] for f in dataclasses.fields(self)
                   if isinstance(getattr(self, f.name), np.ndarray)}
         return dataclasses.replace(self, **arrays)
 
-    def since(self, month):
+    def since(self, month: int) -> tuple[np.ndarray, "LoanPanel"]:
         """(rows, panel) of the loans that are seen in `month` (int), which becomes their first."""
         width = self.state.shape[1]
         offset = month - self.first
@@ -96,7 +96,7 @@ class LoanPanel:
             balance=moved(self.balance, 0.0), missed=moved(self.missed, 0))
 
     @property
-    def months(self):
+    def months(self) -> np.ndarray:
         """[L, T] int, calendar month of each cell."""
         return self.first[:, None] + np.arange(self.state.shape[1])
 

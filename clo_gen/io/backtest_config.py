@@ -1,5 +1,7 @@
 """Backtest configs: TOML -> frozen records."""
 
+import pathlib
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import pandas as pd
@@ -100,7 +102,8 @@ _FILES = (("yearly", "file"), ("monthly", "file"), ("severity", "file"), ("loans
 PARTS = ("ratings", "yearly", "monthly", "loans", "severity", "classes")
 
 
-def read_backtest(path=None, overrides=()):
+def read_backtest(path: pathlib.Path | None = None,
+                  overrides: Sequence[str] = ()) -> BacktestConfig:
     """BacktestConfig of a TOML file, file names made absolute; without `path` the shipped one.
 
     Raises InputError with every problem.

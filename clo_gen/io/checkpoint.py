@@ -12,6 +12,7 @@ import io
 import json
 import pathlib
 import zipfile
+from typing import Any
 
 import jax
 import numpy as np
@@ -87,14 +88,15 @@ def _unpack(value, arrays, path):
     return kind(**{k: _unpack(v, arrays, path) for k, v in fields.items()})
 
 
-def save_record(path, record, about=None):
+def save_record(path: str | pathlib.Path, record: Any,
+                about: dict | None = None) -> None:
     """Writes a model record and `about` (JSON data: config, data, metrics) to one file."""
     arrays: dict = {}
     structure = {"record": _pack(record, arrays), "about": about or {}}
     _write(path, arrays, structure)
 
 
-def load_record(path):
+def load_record(path: str | pathlib.Path) -> Any:
     """(record, about) of a file written by save_record. Raises InputError for any other file."""
     arrays, structure = _read(path)
     if "record" not in structure:
@@ -124,7 +126,7 @@ def load_state(path, like):
     return jax.tree.unflatten(tree, [jax.numpy.asarray(x) for x in found]), structure["about"]
 
 
-def fingerprint(tree):
+def fingerprint(tree: Any) -> Any:
     """Sixteen hex digits that name the data of a tree of arrays."""
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(tree):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -51,7 +52,8 @@ def _read_csv(path):
         raise InputError(f"{path}: cannot be read as CSV: {error}") from None
 
 
-def judge_collections(frame, problems, *, par, deal):
+def judge_collections(frame: pd.DataFrame, problems: Problems, *, par: float,
+                      deal: Any) -> Any:
     """LoadedCollections of `frame`, one row a payment period; complaints go to `problems`.
 
     Without defaulted_value, defaulted par counts at the deal's `defaulted_price`; `ccc_par_2` and
@@ -60,7 +62,7 @@ def judge_collections(frame, problems, *, par, deal):
     missing = [name for name in REQUIRED if name not in frame]
     for name in missing:
         problems.say(f"column {name}: missing; want {', '.join(REQUIRED)}")
-    for name in set(frame) - set(REQUIRED) - set(OPTIONAL):
+    for name in set(frame.columns.astype(str)) - set(REQUIRED) - set(OPTIONAL):
         problems.say(f"column {name}: unknown; known are {', '.join((*REQUIRED, *OPTIONAL))}")
     if missing:
         return None

@@ -3,7 +3,9 @@
 import dataclasses
 import math
 from numbers import Integral, Real
+from typing import Any
 
+import jax
 import numpy as np
 
 from clo_gen.io.problems import Problems
@@ -23,11 +25,11 @@ class Condition:
     high: float  # inf for none
 
     @property
-    def place(self):
+    def place(self) -> str:
         return f"{self.series}, month {self.month}"
 
     @property
-    def wanted(self):
+    def wanted(self) -> str:
         if self.low == self.high:
             return f"{self.low:.6g}"
         if math.isinf(self.low):
@@ -128,7 +130,7 @@ def _merged(found, problems):
     return tuple(kept.values())
 
 
-def judge(conditions, series, months, lower):
+def judge(conditions: Any, series: Any, months: int, lower: jax.Array) -> tuple[Condition, ...]:
     """Tuple of Condition from {series: dict or list of dicts}.
 
     A dict holds `month` (or `months`) from 1 to `months` with `value` (or `values`), or `low` and
@@ -173,7 +175,7 @@ class Asked:
     bounds: np.ndarray  # [K] that the series never falls below
 
 
-def refuse_unreachable(conditions, asked: Asked):
+def refuse_unreachable(conditions: tuple[Condition, ...], asked: Asked) -> None:
     """Raises InputError where a condition, or all of them together, are out of reach.
 
     A distance that is not finite says that no path was found at all.

@@ -4,7 +4,7 @@ import datetime
 import pathlib
 import tomllib
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -149,7 +149,7 @@ _FILES = ("run", "paths", "deal", "file", "columns", "source", "events", "scenar
           "default_counts", "severities", "loans", "months")
 
 
-def set_value(data, assignment):
+def set_value(data: dict[str, Any], assignment: str) -> None:
     """Puts one `a.b=value` (TOML value; bare text counts as a string) into nested dict `data`.
 
     The name of a file or folder that exists is taken from the current folder, as on any command
@@ -172,7 +172,9 @@ def set_value(data, assignment):
     data[leaf] = value
 
 
-def load_overridden(path, shipped, overrides):
+def load_overridden(
+        path: str | pathlib.Path | None, shipped: str,
+        overrides: Iterable[str]) -> tuple[pathlib.Path, dict[str, Any], pathlib.Path | str]:
     """(path, TOML data with the `overrides` set, what to call the source) of a config file; without
     `path` that of the name `shipped`."""
     path = pathlib.Path(config_path(shipped) if path is None else path)
@@ -242,7 +244,8 @@ def _check(config, problems):
         problems.say("indices: want at least one index")
 
 
-def read_scenarios(path, wanted, series, months):
+def read_scenarios(path: str | pathlib.Path, wanted: Iterable[str],
+                   series: tuple[str, ...], months: int) -> dict[str, scenarios.Scenario]:
     """{name: models.scenarios.Scenario} of the `wanted` names over `months` months and `series`.
 
     Raises InputError for an unknown scenario, series or key.
@@ -288,7 +291,8 @@ def read_scenarios(path, wanted, series, months):
             for name in wanted}
 
 
-def curve_table(indices, months):
+def curve_table(indices: dict[str, str | Curve],
+                months: int) -> tuple[np.ndarray, tuple[str | None, ...]]:
     """Forward curves [months + 1, I] from month 0, and the macro series (or None) of each index."""
     curves, follows = np.zeros((months + 1, len(indices))), []
     for i, source in enumerate(indices.values()):
@@ -298,6 +302,6 @@ def curve_table(indices, months):
     return curves, tuple(follows)
 
 
-def cutoff_month(closing: datetime.date):
+def cutoff_month(closing: datetime.date) -> pd.Period:
     """Last month of history known at `closing`: the month before."""
     return pd.Period(closing, "M") - 1

@@ -1,6 +1,7 @@
 """Dates become year fractions here, on the host, once."""
 
 import datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,24 +9,24 @@ import pandas as pd
 DAY_COUNTS = ("ACT/360", "ACT/365F", "30/360", "ACT/ACT")
 
 
-def add_months(date, months):
+def add_months(date: Any, months: int) -> datetime.date:
     """`date` moved by `months`, clipped to the end of the month."""
     return (pd.Timestamp(date) + pd.DateOffset(months=months)).date()
 
 
-def months_between(start, end):
+def months_between(start: datetime.date, end: datetime.date) -> int:
     """Whole calendar months from `start` to `end`, rounded up when days are left over."""
     months = 12 * (end.year - start.year) + end.month - start.month
     return months + (1 if end > add_months(start, months) else 0)
 
 
-def whole_months(start, end):
+def whole_months(start: datetime.date, end: datetime.date) -> int:
     """Whole calendar months from `start` that have passed by `end`."""
     months = months_between(start, end)
     return months if add_months(start, months) <= end else months - 1
 
 
-def roll(date, convention):
+def roll(date: Any, convention: Any) -> datetime.date:
     """`date` moved off a weekend: "none", "following" or "modified following" (holidays are not
     known here)."""
     if convention == "none":
@@ -34,7 +35,7 @@ def roll(date, convention):
     return np.busday_offset(date, 0, roll=name).astype(datetime.date)
 
 
-def year_fraction(start, end, day_count):
+def year_fraction(start: datetime.date, end: datetime.date, day_count: str) -> float:
     """Years from `start` to `end` under one of DAY_COUNTS.
 
     Reference: ISDA 2006 definitions, 4.16: (e) Act/360, (d) Act/365 Fixed, (f) 30/360, (b) Act/Act.
@@ -59,7 +60,7 @@ def year_fraction(start, end, day_count):
     raise ValueError(f"day count {day_count!r}; want one of {', '.join(DAY_COUNTS)}")
 
 
-def fractions(dates, day_count):
+def fractions(dates: list[datetime.date], day_count: str) -> np.ndarray:
     """Year fractions between consecutive `dates` [n + 1] as an array [n]."""
     pairs = zip(dates[:-1], dates[1:], strict=True)
     return np.array([year_fraction(a, b, day_count) for a, b in pairs])

@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -79,7 +80,10 @@ def read_deal(path: str | pathlib.Path, *, par: float | None = None) -> LoadedDe
     return load_deal(parse(load_toml(path), DealTerms, path), path, par=par)
 
 
-def load_deal(terms: DealTerms, source, *, par=None, lists=None, pay_dates=None, problems=None):
+def load_deal(terms: DealTerms, source: pathlib.Path | str, *, par: float | None = None,
+              lists: dict[str, list[dict[str, Any]]] | None = None,
+              pay_dates: tuple[datetime.date, ...] | None = None,
+              problems: Problems | None = None) -> LoadedDeal:
     """LoadedDeal from parsed terms; raises InputError as read_deal does.
 
     `lists` replaces the waterfall's lists; `pay_dates` are the payment dates when a file gives

@@ -1,21 +1,24 @@
 """A deal's terms as arrays: money as a share of the pool's par."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 
 from clo_gen.cash.new_collateral import Purchases
+from clo_gen.io.deal_terms import DealTerms
 from clo_gen.io.payment_calendar import lag_periods, term_periods
 from clo_gen.io.problems import Problems
 from clo_gen.records import Call, Deal, EventOfDefault, Hedges, Reserves
 
 
-def ranks_through(terms):
+def ranks_through(terms: DealTerms) -> dict[str, int]:
     """{class: number of the last class that ranks pari passu with it, its own when none does}."""
     groups = [n.group or n.name for n in terms.notes]
     return {n.name: len(groups) - 1 - groups[::-1].index(n.group or n.name) for n in terms.notes}
 
 
-def to_deal(terms, par, dates_count):
+def to_deal(terms: Any, par: float, dates_count: int) -> Deal:
     notes, fees = terms.notes, terms.fees
 
     def column(values, equity):
@@ -105,7 +108,7 @@ def _reserves(terms, par):
                     of_notes=jnp.asarray(of_notes))
 
 
-def purchases(terms, live=None):
+def purchases(terms: DealTerms, live: tuple[str, ...] | None = None) -> Purchases | None:
     """Purchases of a deal with reinvestment (else None); `live` names the states of the pool's
     loans, none when the collateral comes from a file. Raises InputError for an unknown rating."""
     r = terms.reinvestment

@@ -1,11 +1,15 @@
 """What can be wrong with a deal's terms; every complaint goes to one Problems."""
 
+from typing import Any
+
 from clo_gen.deal.claims import ACCOUNTS
 from clo_gen.io import dates
+from clo_gen.io.deal_terms import DealTerms
 from clo_gen.io.payment_calendar import scheduled_dates
+from clo_gen.io.problems import Problems
 
 
-def check_names(terms, problems):
+def check_names(terms: Any, problems: Any) -> None:
     names = [n.name for n in terms.notes] + [terms.equity.name]
     paid = [f.name for f in (*terms.fees, *terms.hedges)]
     for kind, listed in (("notes", names), ("fees and hedges", paid),
@@ -15,7 +19,7 @@ def check_names(terms, problems):
             problems.add(kind, name, "each name once")
 
 
-def check_notes(terms, par, problems):
+def check_notes(terms: DealTerms, par: float, problems: Problems) -> None:
     for i, note in enumerate(terms.notes):
         place = f"notes[{i + 1}] ({note.name})"
         if (note.spread_bps is None) == (note.rate is None):
@@ -43,7 +47,7 @@ def _check_through(place, name, terms, problems):
         problems.add(f"{place}, through", name, "a debt class: " + ", ".join(known))
 
 
-def check_tests(terms, problems):
+def check_tests(terms: Any, problems: Any) -> None:
     for i, test in enumerate(terms.tests):
         place = f"tests[{i + 1}] ({test.name})"
         _check_through(place, test.through, terms, problems)
@@ -68,7 +72,8 @@ def check_tests(terms, problems):
                              "a debt class: " + ", ".join(n.name for n in terms.notes))
 
 
-def check_events(terms, lists, problems):
+def check_events(terms: DealTerms, lists: dict[str, list[dict[str, Any]]],
+                 problems: Problems) -> None:
     """What happens and where the cash then goes must both be there."""
     event = terms.event_of_default
     if event is not None:
@@ -87,7 +92,7 @@ def check_events(terms, lists, problems):
             problems.say(f'waterfall.{name}: missing; want a list of steps, or standard = "US"')
 
 
-def check_dates(terms, problems):
+def check_dates(terms: DealTerms, problems: Problems) -> bool:
     """Whether the payment dates exist."""
     if not terms.closing < terms.first_payment <= terms.maturity:
         problems.say(f"dates: closing {terms.closing}, first_payment {terms.first_payment}, "
@@ -105,7 +110,7 @@ def check_dates(terms, problems):
     return False
 
 
-def check_event_dates(terms, payments, problems):
+def check_event_dates(terms: DealTerms, payments: Any, problems: Problems) -> None:
     r, call = terms.reinvestment, terms.call
     if r is not None and not terms.closing <= r.end <= terms.maturity:
         problems.add("reinvestment.end", str(r.end), "a date between closing and maturity")

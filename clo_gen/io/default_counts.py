@@ -1,11 +1,13 @@
 """Default counts by year and rating, as rating agencies publish them."""
 
 import dataclasses
+import pathlib
 
 import numpy as np
 import pandas as pd
 
 from clo_gen.io.table import Column, read_judged
+from clo_gen.states import StateSpace
 
 _COLUMNS = (
     Column("year", "integer", low=1900, high=2200),
@@ -32,7 +34,7 @@ class DefaultCounts:
                                    defaults=self.defaults[:, column])
 
 
-def read_default_counts(path):
+def read_default_counts(path: pathlib.Path | str) -> DefaultCounts:
     """DefaultCounts of a CSV or Parquet file with the columns year, rating, firms, defaults.
 
     A year without a row of a rating has none of its obligors. Raises InputError with every problem:
@@ -67,7 +69,8 @@ def of_cohorts(history):
                          moves[..., counts.space.default], counts.source)
 
 
-def panel_outcomes(panel, origin, horizon, space):
+def panel_outcomes(panel: pd.DataFrame, origin: pd.Period, horizon: int,
+                   space: StateSpace) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(obligor [N], state [N] int before the month `origin`, defaulted [N] bool within `horizon`
     months) of the obligors then rated; `panel` as io.panel.read_rating_events gives it."""
     before = panel[(panel["month"] == origin - 1) & panel["state"].isin(space.live)]

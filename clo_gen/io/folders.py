@@ -4,17 +4,19 @@ import contextlib
 import pathlib
 import shutil
 import tempfile
+from collections.abc import Iterator
+from typing import Any
 
 from clo_gen.io.problems import InputError
 
 
-def draft_of(out):
+def draft_of(out: pathlib.Path) -> pathlib.Path:
     """Where a run is written before it is complete."""
     return out.with_name(out.name + ".partial")
 
 
 @contextlib.contextmanager
-def new_folder(out):
+def new_folder(out: pathlib.Path) -> Iterator[Any]:
     """A draft folder that becomes the folder `out` of choose_folder when all went well: `out` is
     complete or not there."""
     out = pathlib.Path(out)
@@ -29,7 +31,7 @@ def new_folder(out):
     publish(out)
 
 
-def publish(out):
+def publish(out: pathlib.Path) -> None:
     """Makes the draft of `out` the folder `out`."""
     if out.exists():
         out.rmdir()
@@ -39,7 +41,7 @@ def publish(out):
 OURS = {"config.toml", "manifest.json.half"}  # a run that was killed before it had begun
 
 
-def choose_folder(name, out, *, joins=False):
+def choose_folder(name: str, out: pathlib.Path | None, *, joins: bool = False) -> pathlib.Path:
     """The run folder: `out`, or runs/<name>, or runs/<name>-2 and so on when that exists.
 
     Raises InputError when `out` exists and is not an empty folder, or when its draft holds

@@ -5,6 +5,7 @@ source; C, partial or recalled. Arrays are read once and read-only.
 """
 
 import functools
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,7 @@ def _frozen(values):
 
 
 @functools.cache
-def diversity_table():
+def diversity_table() -> tuple[np.ndarray, np.ndarray]:
     """(lower bounds [201] of aggregate equivalent units, industry diversity scores [201]).
 
     The score belongs to the highest bound not above. Source: a CLO administration workbook and an
@@ -38,7 +39,7 @@ def diversity_table():
 
 
 @functools.cache
-def moodys_rating_factors():
+def moodys_rating_factors() -> np.ndarray:
     """Moody's rating factors [21] of Aaa .. C: 1 .. 10000, Ca and C alike.
 
     Source: a CLO administration workbook and an independent tool agree; reproduces a reported WARF.
@@ -48,7 +49,7 @@ def moodys_rating_factors():
     return _frozen(table["rating_factor"])
 
 
-def moodys_risk_scores():
+def moodys_risk_scores() -> Any:
     """The factors [19] of Aaa .. Caa3, strictly rising: the default risk scores of stressed pools.
 
     Source and confidence (A): `moodys_rating_factors`.
@@ -57,7 +58,7 @@ def moodys_risk_scores():
 
 
 @functools.cache
-def sp_rating_factors():
+def sp_rating_factors() -> np.ndarray:
     """S&P rating factors [19] of AAA 13.51 .. CCC- 5751.10.
 
     Source: 8-K exhibit of Blue Owl Technology Finance, 2025-11-03, p. 61. Confidence A-.
@@ -66,7 +67,7 @@ def sp_rating_factors():
     return _frozen(table["rating_factor"][:NOTCHES])
 
 
-def dbrs_risk_scores():
+def dbrs_risk_scores() -> dict[int, float]:
     """{rating 1..4: risk score in percent}, AAA 0.0987 .. AA (low) 0.2994: what is published.
 
     Source: one indenture (lawinsider.com dictionary, dbrs-risk-score). Confidence C.
@@ -77,7 +78,7 @@ def dbrs_risk_scores():
 
 
 @functools.cache
-def idealised_default_rates():
+def idealised_default_rates() -> tuple[np.ndarray, str]:
     """(cumulative default rates [19, 10] as fractions by notch and year, label to show with them).
 
     A stand-in for the agencies' idealised default tables, which are not public: recalled, only the
@@ -93,7 +94,7 @@ def _bdr_table():
     return pd.read_csv(data_path("cdo_monitor_bdr_coefficients.csv")).set_index("deal")
 
 
-def bdr_coefficients(deal):
+def bdr_coefficients(deal: str) -> np.ndarray:
     """(C0, C1, C2) [3] of a deal's break-even default rate: BDR = C0 + C1 WAS + C2 WARR, decimals.
 
     Source: a public implementation used on 18 OCP deals, and seven unnamed indentures in
@@ -106,7 +107,7 @@ def bdr_coefficients(deal):
     return _frozen(table.loc[deal, ["C0", "C1", "C2"]].astype(float))
 
 
-def sdr_coefficients(run_mode):
+def sdr_coefficients(run_mode: str) -> Any:
     """The seven constants [7] of the scenario default rate, as published and in its order:
     constant, level, DRD, ODM, IDM, RDM, WAL.
 
@@ -120,7 +121,7 @@ def sdr_coefficients(run_mode):
 
 
 @functools.cache
-def industry_codes():
+def industry_codes() -> tuple[str, ...]:
     """Names of Moody's 32 industries; code c of the table is at c - 1.
 
     Recalled from memory. Confidence C.

@@ -2,11 +2,12 @@
 
 import json
 import math
+from typing import Any
 
 import numpy as np
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """`value` as JSON data: NumPy types as Python's, nan and infinities as None, at any depth."""
     if isinstance(value, dict):
         return {key: plain(v) for key, v in value.items()}
@@ -17,6 +18,6 @@ def plain(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def write_json(path, value):
+def write_json(path: Any, value: Any) -> None:
     """Writes `value` as strict JSON."""
     path.write_text(json.dumps(plain(value), indent=2, allow_nan=False))

@@ -9,6 +9,7 @@ real_income_yoy, treasury_3m, treasury_1y and treasury_5y. A model takes any sub
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -66,7 +67,7 @@ class MacroHistory:
     notes: tuple[str, ...]  # what was filled, interpolated or cut
     source: str
 
-    def until(self, month, series):
+    def until(self, month: pd.Period | None, series: Sequence[str]) -> pd.DataFrame:
         """Months up to and including `month` (Period) of `series`, complete rows only.
 
         Raises InputError when a series is missing or the window has a hole or is under 36 months.
@@ -297,7 +298,7 @@ def read_macro(path: str | pathlib.Path, *, layout: str = "fred", units: str = "
     return MacroHistory(frame, tuple(notes), str(path))
 
 
-def moodys_baa():
+def moodys_baa() -> pd.DataFrame:
     """Moody's BAA yield by month (percent, 1919-01 to 2018-12), from the `arch` package.
 
     The series may not be redistributed, so it is read at run time.

@@ -1,10 +1,13 @@
 """Months of a macro file as the path of a model, and weights of scenarios over time; judged."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from clo_gen.io.macro import MacroHistory
 from clo_gen.io.problems import InputError, Problems
+from clo_gen.models.scenarios import Scenario
 
 
 def _row_of(macro: MacroHistory, month, problems):
@@ -34,7 +37,7 @@ def path_of(macro: MacroHistory, series, start):
     return path
 
 
-def real_months(macro: MacroHistory, series, start, months):
+def real_months(macro: MacroHistory, series: Any, start: str, months: int) -> np.ndarray:
     """Complete real months [1 + t, M] from the month before `start` ("2007-12") on, t <= `months`.
 
     They end where the file or one of the series does. Raises InputError when a series is missing
@@ -56,7 +59,7 @@ def real_months(macro: MacroHistory, series, start, months):
     return part
 
 
-def weights_over_time(knots, known, months):
+def weights_over_time(knots: Any, known: dict[str, Scenario], months: int) -> Any:
     """(names, weights [months, S]) from {name: [(month, weight), ...]}, linear between the months
     named and level outside. Raises InputError; the weights of each month add up to 1.
     """

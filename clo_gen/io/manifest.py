@@ -3,9 +3,11 @@
 import hashlib
 import json
 import pathlib
+from typing import Any
 
 from clo_gen import __version__
 from clo_gen.io.checkpoint import fingerprint
+from clo_gen.io.config import RunConfig
 from clo_gen.io.json_data import plain, write_json
 from clo_gen.io.problems import InputError, Problems
 
@@ -13,7 +15,7 @@ NAME = "manifest.json"
 _TABLES_WITH_RUN = ("macro", "transitions", "trajectory", "calibration")
 
 
-def resolved(config, folder):
+def resolved(config: RunConfig, folder: str | pathlib.Path) -> dict[str, Any]:
     """The run config as TOML data with absolute file names."""
 
     def bare(value):
@@ -63,14 +65,14 @@ def _flat(data, prefix=""):
             for key, value in _flat(part, f"{prefix}{name}.").items()}
 
 
-def write(draft, found):
+def write(draft: pathlib.Path, found: dict[str, Any]) -> None:
     """Writes the manifest of a new run, in one go."""
     half = draft / (NAME + ".half")
     write_json(half, found)
     half.replace(draft / NAME)
 
 
-def read(draft):
+def read(draft: pathlib.Path) -> Any:
     """The manifest in the folder `draft`, or None when there is none."""
     try:
         return json.loads((draft / NAME).read_text())

@@ -43,7 +43,7 @@ class OracleCase:
     expected: dict | None
 
 
-def read_oracle(path):
+def read_oracle(path: str | pathlib.Path) -> OracleCase:
     """OracleCase of a JSON file. Raises InputError with every problem found."""
     path = pathlib.Path(path)
     try:

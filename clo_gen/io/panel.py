@@ -1,6 +1,7 @@
 """Loan-month panels and rating events -> monthly states -> cohort transition counts n_ij(t)."""
 
 import dataclasses
+import pathlib
 
 import numpy as np
 import pandas as pd
@@ -46,13 +47,13 @@ class CountHistory:
     space: StateSpace
     source: str
 
-    def between(self, first, last):
+    def between(self, first: pd.Period | str, last: pd.Period) -> "CountHistory":
         """The part with months in [first, last] (Period or text)."""
         keep = (self.months >= pd.Period(first, "M")) & (self.months <= pd.Period(last, "M"))
         return dataclasses.replace(self, counts=self.counts[keep], months=self.months[keep])
 
 
-def read_rating_events(path, space: StateSpace):
+def read_rating_events(path: str | pathlib.Path, space: StateSpace) -> pd.DataFrame:
     """Rating actions (obligor_id, date, rating) -> frame with obligor_id, month, state.
 
     Months have the last action of the month and carry forward to the last month of the file; a
@@ -89,7 +90,7 @@ def _carry_forward(monthly):
     })
 
 
-def read_panel(path, space: StateSpace):
+def read_panel(path: str | pathlib.Path, space: StateSpace) -> pd.DataFrame:
     """Loan-month panel (CSV or Parquet) with typed columns, `month`, `state` and `cohort`.
 
     The state is loan_state where given, else it follows from days_past_due (30-day buckets, 120
@@ -133,7 +134,8 @@ def _panel_states(panel, space):
     return derived
 
 
-def transition_counts(panel, space: StateSpace, source, *, unit="obligor_id"):
+def transition_counts(panel: pd.DataFrame, space: StateSpace, source: pathlib.Path | str, *,
+                      unit: str = "obligor_id") -> CountHistory:
     """CountHistory of a monthly panel with `unit`, month, state and optionally cohort.
 
     A move counts in the month it leaves, and only between consecutive months. A move to a withdrawn

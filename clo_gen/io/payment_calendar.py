@@ -1,15 +1,18 @@
 """Payment dates of a deal and what they are for: accruals, resets, reinvestment, calls."""
 
 import dataclasses
+import datetime
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from clo_gen.io import dates
+from clo_gen.io.deal_terms import DealTerms
 from clo_gen.records import Calendar
 
 
-def scheduled_dates(terms):
+def scheduled_dates(terms: DealTerms) -> list[datetime.date]:
     """Scheduled payment dates: the due days, before any business-day roll."""
     payments = [terms.first_payment]
     while payments[-1] < terms.maturity:
@@ -18,7 +21,7 @@ def scheduled_dates(terms):
     return payments
 
 
-def calendar_of(terms):
+def calendar_of(terms: DealTerms) -> tuple[tuple[datetime.date, ...], int, Calendar]:
     """(payment dates as paid, months, Calendar)."""
     months = dates.whole_months(terms.closing, terms.maturity)
     grid = [dates.add_months(terms.closing, t) for t in range(months + 1)]
@@ -41,7 +44,9 @@ def by_period(calendar, count):
                     last_month=periods, reset_month=periods - 1, **first)
 
 
-def calendar_of_periods(terms, pay_dates):
+def calendar_of_periods(
+        terms: DealTerms,
+        pay_dates: tuple[datetime.date, ...]) -> tuple[tuple[datetime.date, ...], int, Calendar]:
     """(payment dates, number of periods, Calendar) of payment dates that come from a file."""
     count = len(pay_dates)
     nothing = np.zeros((len(dates.DAY_COUNTS), count))
@@ -102,11 +107,11 @@ def _reinvestment_dates(terms, due):
     return lasting & matures_in_time, ~lasting & matures_in_time & (r.after > 0), lasting
 
 
-def term_periods(terms):
+def term_periods(terms: Any) -> int:
     """Payment periods from a purchase to its maturity."""
     return -(-terms.reinvestment.term_months // terms.payment_months)
 
 
-def lag_periods(terms):
+def lag_periods(terms: Any) -> int:
     """Payment periods from a default of bought collateral to its recovery."""
     return -(-terms.reinvestment.lag_months // terms.payment_months)

@@ -1,5 +1,8 @@
 """Complaints about a user's input: collected, then raised all at once."""
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 
 class InputError(ValueError):
     """Bad input; the message lists every problem found, one a line."""
@@ -18,16 +21,16 @@ class Problems:
         self.source = str(source)
         self.found = []
 
-    def add(self, place, value, want):
+    def add(self, place: str, value: Any, want: str) -> None:
         """`place` names the row or key, `value` what stands there, `want` what is accepted."""
         text = repr(value) if isinstance(value, str) else str(value)
         text = text if len(text) <= 80 else text[:77] + "..."
         self.found.append(f"{place}: {text}; want {want}")
 
-    def say(self, sentence):
+    def say(self, sentence: str) -> None:
         self.found.append(sentence)
 
-    def raise_if_any(self):
+    def raise_if_any(self) -> None:
         if not self.found:
             return
         rest = len(self.found) - self.shown
@@ -36,7 +39,7 @@ class Problems:
         raise InputError(f"{self.source}: {count}\n" + "\n".join(f"  {line}" for line in lines))
 
 
-def collect_complaints(calls):
+def collect_complaints(calls: Iterable[Callable]) -> list[Any]:
     """What each of the calls returns. Raises one InputError with the complaints of all."""
     results, complaints = [], []
     for call in calls:

@@ -6,6 +6,8 @@ They keep their rows, with share 0.
 """
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,7 +15,7 @@ import pandas as pd
 
 from clo_gen.cash.schedule import outstanding
 from clo_gen.io.problems import Problems
-from clo_gen.io.quality_limits import notches
+from clo_gen.io.quality_limits import GroupTerms, notches
 from clo_gen.io.tape import LoadedTape
 from clo_gen.records import Tape
 
@@ -51,7 +53,7 @@ class Holdings:
     source: str
 
 
-def holdings(loaded: LoadedTape, index_now, basis=None):
+def holdings(loaded: LoadedTape, index_now: np.ndarray, basis: float | None = None) -> Any:
     """Holdings of a tape; shares are of `basis` (currency), else of the par that counts.
 
     `index_now` [I]: yearly rates of the indices at the cut-off, in the order read_tape was given;
@@ -81,7 +83,7 @@ def holdings(loaded: LoadedTape, index_now, basis=None):
                *(text for text in loaded.derived if text.split(":")[0] in _DERIVED)))
 
 
-def spreads(tape: Tape, index_now):
+def spreads(tape: Tape, index_now: np.ndarray) -> np.ndarray:
     """Spreads [L] over the index: a floor above it adds what it is above; a fixed loan has its
     coupon less the index."""
     level = np.asarray(index_now)[tape.index]
@@ -89,7 +91,7 @@ def spreads(tape: Tape, index_now):
     return np.where(tape.floating > 0, floating, tape.coupon - level)
 
 
-def lives(tape: Tape, index_now):
+def lives(tape: Tape, index_now: np.ndarray) -> np.ndarray:
     """Weighted average lives [L] in years of the contracts' principal, without prepayment or
     default, in whole months as the simulation counts them."""
     months = int(tape.maturity.max())
@@ -146,7 +148,7 @@ def _notes(frame, counts, obligor, industry):
                "are shared by par")
 
 
-def members(held: Holdings, groups):
+def members(held: Holdings, groups: Sequence[GroupTerms]) -> Any:
     """Membership [G, L] (1 or 0) of the groups (quality_limits.GroupTerms) of a deal's limits.
 
     Raises InputError where a loan that counts has a blank in a column that a group needs.
@@ -173,7 +175,7 @@ def _require(frame, column, counts, group, problems):
                   f"a value, which group {group!r} of the limits needs")
 
 
-def largest_names(held: Holdings, of, rungs):
+def largest_names(held: Holdings, of: str, rungs: int) -> list[str]:
     """Names of the `rungs` largest obligors (`of` "obligor") or industries ("industry"), or of as
     many as there are."""
     code, names = {"obligor": (held.obligor, held.obligors),

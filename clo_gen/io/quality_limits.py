@@ -5,8 +5,9 @@ A limit left out is no limit. Shares are fractions of par (of `basis`, where it 
 
 import datetime
 import functools
+import pathlib
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pandas as pd
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
@@ -20,7 +21,7 @@ _LADDER = "exceptions such as \"5x0.025\" or \"1x0.15;2x0.12\": how many (1 to 1
 
 
 @functools.cache
-def notches():
+def notches() -> dict[str, int]:
     """{rating of Moody's, S&P or DBRS: notch 1..21}; a bare letter is its middle notch."""
     scale = pd.read_csv(data_path("rating_scale.csv"))
     rows = zip(*(scale[c] for c in ("rating_int", "sp", "moodys", "dbrs")), strict=True)
@@ -74,7 +75,7 @@ class GroupTerms(Record):
     def _names(cls):
         return [name for name in cls.model_fields if name not in ("name", "max")]
 
-    def criteria(self):
+    def criteria(self) -> dict[str, Any]:
         """{key: what it asks for} of the criteria given."""
         given = {name: getattr(self, name) for name in self._names()}
         return {name: value for name, value in given.items() if value is not None}
@@ -132,6 +133,6 @@ class LimitsFile(Record):
     limits: LimitTerms
 
 
-def read_limits(path):
+def read_limits(path: str | pathlib.Path) -> LimitTerms:
     """LimitTerms of a TOML file. Raises InputError with key, value and what is accepted."""
     return parse(load_toml(path), LimitsFile, path).limits

@@ -6,6 +6,7 @@ exposure. Approvals before fiscal year 1997 are dropped: their amounts and dates
 """
 
 import dataclasses
+import pathlib
 
 import numpy as np
 import pandas as pd
@@ -47,7 +48,7 @@ class ChargeOffs:
         return dataclasses.replace(self, **parts)
 
 
-def read_charge_offs(path):
+def read_charge_offs(path: str | pathlib.Path) -> ChargeOffs:
     """ChargeOffs of a CSV or Parquet file with one row a loan.
 
     Raises InputError with every problem, and where no charge-off is left.

@@ -4,6 +4,9 @@ The steps are dicts as a deal file has them, so that they can be printed, copied
 """
 
 from itertools import groupby, takewhile
+from typing import Any
+
+from clo_gen.io.deal_terms import DealTerms
 
 LISTS = ("interest", "principal", "accelerated", "call")
 
@@ -114,7 +117,7 @@ def _is_over_cap(terms, step):
         f.name == step["fee"] and f.rank == "senior" for f in terms.fees)
 
 
-def standard_lists(terms):
+def standard_lists(terms: DealTerms) -> dict[str, list[dict[str, Any]]]:
     """{list name: steps} of a deal; lists that it gives itself replace the standard ones."""
     w = terms.waterfall
     given = {name: getattr(w, name) for name in LISTS}
@@ -128,7 +131,7 @@ def standard_lists(terms):
     return {name: list(steps or ()) for name, steps in given.items()}
 
 
-def as_toml(lists):
+def as_toml(lists: dict[str, list[dict[str, Any]]]) -> str:
     """The lists as a deal file would have them."""
     def value(x):
         if isinstance(x, bool):

@@ -2,6 +2,7 @@
 
 import dataclasses
 from itertools import groupby
+from typing import Any
 
 from clo_gen.deal import steps
 from clo_gen.io.problems import Problems
@@ -37,27 +38,29 @@ class Names:
     reinvests: bool
     reinvestment_tests: tuple[int, ...]
 
-    def grouped(self, order):
+    def grouped(self, order: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
         """Note numbers in `order` as groups: neighbours of equal priority are pari passu."""
         return tuple(tuple(g) for _, g in groupby(order, key=lambda k: self.priority[k]))
 
-    def order(self, values, tests):
+    def order(self, values: dict[str, tuple[int, ...]],
+              tests: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
         """Groups that a cure of `tests` repays: those given, else the tested classes in sequence.
         Once they are repaid the tests have nothing left to cover."""
         tested = max((self.test_notes[q] for q in tests), key=len)
         return self.grouped(values.get("order", tested))
 
     @property
-    def accounts(self):
+    def accounts(self) -> tuple[str, ...]:
         return ("interest", "principal", *self.reserves)
 
-    def known(self, key):
+    def known(self, key: str) -> tuple[str, ...]:
         return {"fee": self.fees, "hedge": self.hedges, "notes": self.notes, "order": self.notes,
                 "tests": self.tests, "diversion": self.diversions, "reserve": self.reserves,
                 "to": self.accounts, "from": self.accounts}[key]
 
 
-def resolve(lists, names: Names, problems: Problems):
+def resolve(lists: dict[str, list[dict[str, Any]]], names: Names,
+            problems: Problems) -> dict[str, tuple[Any, ...]]:
     """{list name: steps} of `lists` ({list name: dicts}); what is wrong goes to `problems`."""
     out = {}
     for name, given in lists.items():
@@ -145,7 +148,8 @@ def _check_cycles(list_name, listed, problems):
                      "; want transfers in one direction only")
 
 
-def check_order_of_payments(names: Names, lists, deferrable, problems):
+def check_order_of_payments(names: Names, lists: dict[str, tuple[Any, ...]], deferrable: list[bool],
+                            problems: Problems) -> None:
     """Every class, fee and test has its step, and no cash is left without a payee."""
     ordinary = lists["interest"] + lists["principal"]
     _check_payees("waterfall", ordinary, names, deferrable, problems)

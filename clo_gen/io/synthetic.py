@@ -1,5 +1,7 @@
 """Synthetic loan terms for demos and tests. Everything made here is labelled synthetic."""
 
+import datetime
+
 import numpy as np
 import pandas as pd
 
@@ -18,7 +20,8 @@ def _counts(weights, total):
     return dict(zip(weights, counts, strict=True))
 
 
-def synthetic_tape(*, obligors, par, cutoff, rating_weights, spread_bps, seed):
+def synthetic_tape(*, obligors: int, par: float, cutoff: datetime.date,
+                   rating_weights: dict[str, float], spread_bps: float, seed: int) -> pd.DataFrame:
     """Text frame of one first-lien floating loan per obligor, in tape columns, of total `par`.
 
     Ratings are in proportion to `rating_weights` by number, spreads rise with risk and average

@@ -8,7 +8,7 @@ _LIVE = len(MISSED_PAYMENTS.live)
 RISK = 0.8  # log-odds of missing a payment per standard deviation of (minus) the first feature
 
 
-def synthetic_panel(*, loans, months, seed, first=564):
+def synthetic_panel(*, loans: int, months: int, seed: int, first: int = 564) -> LoanPanel:
     """LoanPanel of `loans` new loans over `months` months from calendar month `first` (2017-01).
 
     A current loan misses a payment with log-odds -3 - RISK x (its first feature, standardised); one

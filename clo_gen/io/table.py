@@ -2,6 +2,8 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +26,7 @@ class Column:
     want: str = ""
 
     @property
-    def accepted(self):
+    def accepted(self) -> str:
         if self.want:
             return self.want
         if self.kind == "choice":
@@ -41,7 +43,7 @@ class Column:
         return noun + (f" of at least {self.low:g}" if np.isfinite(self.low) else "")
 
 
-def read_table(path):
+def read_table(path: Any) -> pd.DataFrame:
     """A CSV or Parquet file as text, blanks as "". Raises InputError when it cannot be read."""
     path = pathlib.Path(path)
     if not path.exists():
@@ -67,38 +69,40 @@ def read_table(path):
     return frame.rename(columns=str.strip)
 
 
-def as_text(frame):
+def as_text(frame: Any) -> pd.DataFrame:
     """A DataFrame of any types as the text that a file would hold, blanks as ""."""
     return frame.astype(object).where(frame.notna(), "").astype(str)
 
 
-def need_columns(frame, names, problems):
+def need_columns(frame: pd.DataFrame, names: Iterable[str], problems: Problems) -> None:
     """Complains of each of `names` that is no column of `frame`."""
     for name in names:
         if name not in frame:
             problems.say(f"column {name}: missing; it is required")
 
 
-def need_cells(frame, names, problems):
+def need_cells(frame: pd.DataFrame, names: Sequence[str], problems: Problems) -> None:
     """Complains of each blank cell in the columns `names` of a text `frame`."""
     for name in names:
         for row in np.flatnonzero((frame[name].str.strip() == "").to_numpy()):
             problems.say(f"{row_label(row)}, {name}: missing")
 
 
-def need_values(table, names, problems):
+def need_values(table: pd.DataFrame, names: Any, problems: Problems) -> None:
     """Complains of each column of `names` that has rows without a value, in a typed `table`."""
     for name in names:
         if table[name].isna().any():
             problems.say(f"{name}: {int(table[name].isna().sum())} rows without a value")
 
 
-def row_label(row):
+def row_label(row: Any) -> str:
     """Name of a row as an editor counts it: the header is row 1."""
     return f"row {row + 2}"
 
 
-def read_judged(path, columns, *, optional=(), filled=()):
+def read_judged(path: pathlib.Path | str, columns: Sequence[Column], *,
+                optional: Sequence[str] = (),
+                filled: Sequence[str] = ()) -> tuple[pd.DataFrame, Problems]:
     """(typed table, Problems) of a file whose rows are named by number.
 
     Every column but the `optional` ones must be there, and no cell of those `filled` may be blank;
@@ -112,7 +116,7 @@ def read_judged(path, columns, *, optional=(), filled=()):
     return table, problems
 
 
-def judge(frame, columns, problems, label):
+def judge(frame: Any, columns: Any, problems: Problems, label: Callable) -> pd.DataFrame:
     """Typed copy of the known `columns` of `frame`; blanks become None/nan.
 
     `label(row)` names a row in a complaint. Text kinds give str or None, numbers float.

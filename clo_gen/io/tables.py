@@ -4,6 +4,7 @@ import functools
 import importlib.resources
 import json
 import pathlib
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,19 +12,19 @@ import pandas as pd
 from clo_gen.risk.rating import RatingTable
 
 
-def data_path(name):
+def data_path(name: str) -> pathlib.Path:
     """Path of a shipped data file."""
     return pathlib.Path(str(importlib.resources.files("clo_gen"))) / "data" / name
 
 
-def config_path(name):
+def config_path(name: str) -> pathlib.Path:
     """Path of a shipped config: inside the installed package, or the checkout's configs folder."""
     package = pathlib.Path(str(importlib.resources.files("clo_gen")))
     installed = package / "configs" / name
     return installed if installed.exists() else package.parent / "configs" / name
 
 
-def is_shipped(path):
+def is_shipped(path: str | pathlib.Path) -> bool:
     """Whether `path` is, byte for byte, the deal of the same name that comes with the package."""
     path = pathlib.Path(path)
     ours = config_path("deals") / path.name
@@ -31,7 +32,7 @@ def is_shipped(path):
 
 
 @functools.cache
-def rating_notches():
+def rating_notches() -> dict[str, tuple[str, float]]:
     """Notch names of every agency -> (letter state, log-odds effect of the notch).
 
     A notch's effect is log(rating factor / factor of the letter's middle notch), Moody's table, so
@@ -52,7 +53,7 @@ def rating_notches():
     return notches
 
 
-def sp_annual_matrix():
+def sp_annual_matrix() -> np.ndarray:
     """One-year matrix [8, 8] over AAA..CCC, D, 1981-2016, given that the rating is not withdrawn.
 
     Source: data/sp_cumulative_1981_2016.json. Withdrawn (NR) is censored: rows are renormalised.
@@ -70,7 +71,7 @@ def _rating_table(rate, years, names, source):
 
 
 @functools.cache
-def sp_default_table():
+def sp_default_table() -> RatingTable:
     """RatingTable of S&P's global corporate default rates 1981-2016, AAA..CCC, 1 to 20 years.
 
     Shares of all issuers, withdrawn ones included (not adjusted for NR). Small samples make some
@@ -85,7 +86,7 @@ def sp_default_table():
                          "S&P global corporates 1981-2016")
 
 
-def idealised_default_table_standin():
+def idealised_default_table_standin() -> Any:
     """RatingTable of 19 notches, 1 to 10 years: a stand-in for Moody's idealised default rates.
 
     Recalled, not published: only its ten-year column is confirmed (it is the rating factor table

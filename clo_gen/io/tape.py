@@ -107,7 +107,7 @@ class LoadedTape:
     source: str
 
 
-def read_column_map(path):
+def read_column_map(path: str | pathlib.Path) -> ColumnMap:
     """ColumnMap from TOML. Raises InputError for unknown names, units or keys."""
     given = parse(load_toml(path), ColumnMap, path)
     problems = Problems(path)
@@ -180,7 +180,9 @@ def _rename(frame, column_map, path):
     return frame
 
 
-def judge_tape(frame, *, cutoff, space, indices, recovery_by_lien, source):
+def judge_tape(frame: pd.DataFrame, *, cutoff: datetime.date, space: StateSpace,
+               indices: tuple[str, ...], recovery_by_lien: Mapping[Any, float],
+               source: str) -> LoadedTape:
     """LoadedTape from a text frame with our column names; see read_tape."""
     problems = Problems(source)
     need_columns(frame, _REQUIRED, problems)
@@ -194,7 +196,7 @@ def judge_tape(frame, *, cutoff, space, indices, recovery_by_lien, source):
     _require(loans, frame, problems, label, cutoff, indices)
     state, effect = initial_states(loans, space, cutoff, problems, label)
     problems.raise_if_any()
-    extra = tuple(c for c in frame if c not in _NAMES)
+    extra = tuple(str(c) for c in frame if c not in _NAMES)
     tape, groups = to_tape(loans, state, effect, cutoff, indices)
     return LoadedTape(
         tape=tape,

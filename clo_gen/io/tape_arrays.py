@@ -1,16 +1,22 @@
 """Judged loans into the arrays of the graph."""
 
+import datetime
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
 from clo_gen.io import dates
+from clo_gen.io.problems import Problems
 from clo_gen.io.tables import rating_notches
 from clo_gen.records import Tape
+from clo_gen.states import StateSpace
 
 FREQUENCIES = {"monthly": 1, "quarterly": 3, "semiannual": 6, "annual": 12}
 
 
-def initial_states(loans, space, cutoff, problems, label):
+def initial_states(loans: pd.DataFrame, space: StateSpace, cutoff: datetime.date,
+                   problems: Problems, label: Callable) -> tuple[np.ndarray, np.ndarray]:
     """Initial state numbers and log-odds effects, from ratings or days past due."""
     n = len(loans)
     state, effect = np.zeros(n, int), np.zeros(n)
@@ -34,7 +40,8 @@ def initial_states(loans, space, cutoff, problems, label):
     return state, effect
 
 
-def to_tape(loans, state, effect, cutoff, indices):
+def to_tape(loans: pd.DataFrame, state: np.ndarray, effect: np.ndarray, cutoff: datetime.date,
+            indices: tuple[str, ...]) -> tuple[Tape, list[tuple[str, ...]]]:
     """Tape arrays and the group names (cohorts, industries, regions)."""
     cohort = loans["vintage_cohort"] + " " + loans["asset_class"]
     codes, groups = [], []

@@ -1,5 +1,9 @@
 """What a loan tape leaves out and can be derived, and how."""
 
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -24,7 +28,9 @@ class _Filler:
             self.derived[name] = (how, int(hole.sum()))
 
 
-def complete(loans, given, cutoff, recovery_by_lien, numbers):
+def complete(loans: pd.DataFrame, given: pd.DataFrame, cutoff: datetime.date,
+             recovery_by_lien: Mapping[Any, float],
+             numbers: tuple[str, ...]) -> dict[str, tuple[str, int]]:
     """{column: (how, loans)} of what was derived; `loans` is filled in place.
 
     `given` is the text as read, `numbers` names the columns that hold numbers and flags.

@@ -2,6 +2,7 @@
 
 import pathlib
 import tomllib
+from typing import Any
 
 import pydantic
 
@@ -18,7 +19,7 @@ class Record(pydantic.BaseModel):
 _DEAL = {"target_par", "notes", "waterfall"}  # what every deal file has, and no other file
 
 
-def load_toml(path):
+def load_toml(path: str | pathlib.Path) -> dict[str, Any]:
     """The file as a dict. Raises InputError when it cannot be read or is not TOML."""
     path = pathlib.Path(path)
     try:
@@ -34,7 +35,7 @@ def load_toml(path):
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def parse(data, model, source):
+def parse(data: Any, model: Any, source: Any) -> Any:
     """`data` (dict) as `model`. Raises InputError with the key path of every problem."""
     try:
         return model.model_validate(_tuples(data))

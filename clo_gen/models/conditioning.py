@@ -14,6 +14,8 @@ Reference: Wilson et al. (2021), Pathwise conditioning of Gaussian processes; Ba
 (2014), Randomize-then-optimize, for solving in fixed directions with a weight.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -96,7 +98,8 @@ def _newton(off, start, fill, solved):
                               begin)[0]
 
 
-def draw(path, size, rows: Rows, linear: Linear, key):
+def draw(path: Callable, size: int, rows: Rows, linear: Linear,
+         key: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Candidate draw of one path: (noise [D], log weight [], tie []); see Draws.
 
     `key` is the path's own: what is kept is the prior draw that `sample` makes of it.
@@ -130,7 +133,8 @@ def draw(path, size, rows: Rows, linear: Linear, key):
             jax.random.logistic(tie_key, (), low.dtype))
 
 
-def draws(path, size, rows: Rows, linear: Linear, keys, *, chunk):
+def draws(path: Callable, size: int, rows: Rows, linear: Linear, keys: jax.Array, *,
+          chunk: int) -> Draws:
     """Draws of `keys` [N], `chunk` of them at a time."""
     return Draws(*jax.lax.map(lambda key: draw(path, size, rows, linear, key), keys,
                               batch_size=chunk))
@@ -153,7 +157,7 @@ def average(path, rows: Rows, found: Draws, *, chunk):
                         / jnp.maximum(met.sum(), 1), each)
 
 
-def log_density(noise):
+def log_density(noise: jax.Array) -> jax.Array:
     """Prior log-density [...] of `noise` [..., D]: how likely a path is beside others of the model.
 
     It is the path's own up to the volume element of the decoder, a constant for a VAR.

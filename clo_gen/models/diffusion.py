@@ -16,6 +16,7 @@ CARD (diffusion around a conditional mean).
 
 import dataclasses
 import math
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -137,14 +138,15 @@ def _velocity(params, cfg, continuous, x, context, levels):
     return jnp.where(continuous, _call(params, cfg, "velocity", x, context, levels), 0.0)
 
 
-def init(key, cfg):
+def init(key: jax.Array, cfg: DiffusionConfig) -> Any:
     """Params of an untrained head: even odds of all patterns, then normal at `shift`, `scale`."""
     row = jnp.zeros((1, cfg.values), cfg.dtype)
     return _Network(cfg).init(key, jnp.zeros((1, cfg.condition), cfg.dtype),
                               jnp.asarray(mixed_values.tables(cfg)[0][:1]), row, row[:, 0])
 
 
-def loss(params, cfg, key, values, condition):
+def loss(params: dict, cfg: DiffusionConfig, key: jax.Array,
+         values: jax.Array, condition: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
     """(loss [], its parts) of `values` [B, V] given `condition` [B, D]; NaN: no such value.
 
     The parts: cross-entropy of the atoms a row that has values, negative log-likelihood of the
@@ -189,7 +191,8 @@ def _drawn_kinds(params, cfg, key, condition, exists):
     return jnp.where(each, one_hot, 0.0), jnp.where(exists, atoms, 0.0), continuous & exists
 
 
-def sample(params, cfg, key, condition, *, exists=None):
+def sample(params: Any, cfg: DiffusionConfig, key: jax.Array, condition: jax.Array | np.ndarray, *,
+           exists: jax.Array | None = None) -> jax.Array:
     """Draws [B, V] given `condition` [B, D], in the values' own units.
 
     Row i draws the same numbers whatever the number of rows. `exists` [B, V] says which values
@@ -210,7 +213,8 @@ def sample(params, cfg, key, condition, *, exists=None):
     return jnp.where(continuous, mixed_values.restored(cfg, units), atoms)
 
 
-def mean(params, cfg, key, condition, draws):
+def mean(params: dict, cfg: DiffusionConfig, key: jax.Array,
+         condition: jax.Array | np.ndarray, draws: int) -> Any:
     """Mean [B, V] of `draws` samples given `condition` [B, D]."""
     def add(total, k):
         return total + sample(params, cfg, k, condition), None
@@ -219,7 +223,8 @@ def mean(params, cfg, key, condition, draws):
     return jax.lax.scan(add, start, jax.random.split(key, draws))[0] / draws
 
 
-def log_density(params, cfg, values, condition, *, steps=64):
+def log_density(params: dict, cfg: DiffusionConfig,
+                values: jax.Array, condition: jax.Array, *, steps: int = 64) -> jax.Array:
     """Log-density [B] of `values` [B, V] given `condition` [B, D]; NaN: no such value.
 
     With respect to length in the values' units off the atoms and counting on them; see

@@ -4,6 +4,8 @@ All of them are 0 for the model as it comes out of stages 1 and 2. Letters: R li
 series, L loans. Reference: methodology, Stage 3: Calibration.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +13,7 @@ from flax import struct
 
 from clo_gen.models.macro_baseline import Var
 from clo_gen.models.transition_baseline import Logit
+from clo_gen.states import StateSpace
 
 LIENS = ("first", "second", "unsecured")
 _GOLDEN = 0.6180339887498949  # its multiples fill [0, 1) evenly
@@ -35,7 +38,7 @@ class Knobs(struct.PyTreeNode):
     macro: str = struct.field(pytree_node=False)  # kind of macro generator
 
 
-def neutral(ratings, series, params):
+def neutral(ratings: tuple[str, ...], series: tuple[str, ...], params: Any) -> Knobs:
     """Knobs that change nothing, for a model with these `params` (pipeline.Params)."""
     r, m, lien, zero = (jnp.zeros(n) for n in (len(ratings), len(series), len(LIENS), ()))
     pairs = jnp.zeros(len(series) * (len(series) - 1) // 2)
@@ -43,12 +46,12 @@ def neutral(ratings, series, params):
                  kind_of(params.transition), kind_of(params.macro))
 
 
-def kind_of(model):
+def kind_of(model: Any) -> str:
     """Name of a model's record, which knobs remember."""
     return type(model).__name__
 
 
-def names(knobs: Knobs):
+def names(knobs: Knobs) -> list[str]:
     """Names of the numbers in `knobs`, in the order of its leaves: default.BB and so on."""
     pairs = [f"{a} / {b}" for a, b in pairs_of(knobs.series)]
     labels = {"default": knobs.ratings, "better": knobs.ratings, "worse": knobs.ratings,
@@ -60,13 +63,13 @@ def names(knobs: Knobs):
             for field in fields for label in labels.get(field, ("",))]
 
 
-def pairs_of(series):
+def pairs_of(series: tuple[str, ...]) -> list[tuple[str, str]]:
     """Pairs of series in the order of Knobs.macro_correlation."""
     rows, columns = np.tril_indices(len(series), -1)
     return [(series[i], series[j]) for i, j in zip(rows, columns, strict=True)]
 
 
-def calibrated(params, inputs, knobs: Knobs, lien):
+def calibrated(params: Any, inputs: Any, knobs: Knobs, lien: jax.Array) -> Any:
     """(params, inputs) of a run with `knobs` applied; differentiable in all but `lien`.
 
     `lien` [L] int into LIENS. What reinvestment buys counts as first lien.
@@ -90,7 +93,7 @@ def calibrated(params, inputs, knobs: Knobs, lien):
     return params, inputs
 
 
-def transitions(model, knobs: Knobs):
+def transitions(model: Logit, knobs: Knobs) -> Logit:
     """A transition model with shifted base matrices; a Logit's slopes are scaled too.
 
     A shift of the base's log-odds shifts those of every month. Absorbing rows stay.
@@ -102,7 +105,7 @@ def transitions(model, knobs: Knobs):
     return model.replace(cohorts=model.cohorts.replace(base=base))
 
 
-def shifted(matrix, knobs: Knobs, space):
+def shifted(matrix: jax.Array | np.ndarray, knobs: Knobs, space: StateSpace) -> jax.Array:
     """Matrices [..., S, S] with odds of default, better and worse moves shifted by rating.
 
     Rows keep their sum (1, or 0 for a generator's); zeros stay exactly 0.
@@ -130,7 +133,7 @@ def shifted(matrix, knobs: Knobs, space):
     return jnp.where(stochastic, probabilities, rates)
 
 
-def macro(model, knobs: Knobs):
+def macro(model: Var, knobs: Knobs) -> Var:
     """A VAR with shocks of other volatility and correlation; other generators stay as they are."""
     if not isinstance(model, Var):
         return model
@@ -142,7 +145,8 @@ def macro(model, knobs: Knobs):
     return model.replace(chol=rows * scale * jnp.exp(knobs.macro_volatility)[:, None])
 
 
-def recovery_rate(rate, shift, deviation):
+def recovery_rate(rate: jax.Array, shift: jax.Array | float,
+                  deviation: jax.Array | float) -> jax.Array:
     """Recovery rates whose log-odds are moved by `shift` + `deviation`; 0 and 1 stay."""
     inside = (rate > 0.0) & (rate < 1.0)
     safe = jnp.where(inside, rate, 0.5)
@@ -155,7 +159,8 @@ def recovery_mean(rate, shift, spread):
     return recovery_moments(rate, shift, spread)[0]
 
 
-def recovery_moments(rate, shift, spread):
+def recovery_moments(rate: jax.Array | float, shift: jax.Array | float,
+                     spread: jax.Array | float) -> tuple[jax.Array, jax.Array]:
     """(mean, standard deviation) of recoveries with log-odds N(logit(rate) + shift, spread^2).
 
     Gauss-Hermite quadrature with 40 points, differentiable.

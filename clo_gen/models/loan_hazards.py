@@ -9,6 +9,7 @@ that a calibration has seen.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from clo_gen.models.transition import age_functions
@@ -24,7 +25,7 @@ class LoanHazards(struct.PyTreeNode):
     prepaid: jax.Array  # [6]
 
 
-def design(rate, balance, age):
+def design(rate: jax.Array, balance: jax.Array, age: jax.Array) -> jax.Array:
     """[..., T, 6] TERMS of loans with `rate` [...], first `balance` [...] and `age` [..., T]."""
     rate, balance = (jnp.broadcast_to(jnp.log(x / unit)[..., None], age.shape)
                      for x, unit in ((rate, _RATE), (balance, _BALANCE)))
@@ -32,14 +33,16 @@ def design(rate, balance, age):
                             age_functions(age)], axis=-1)
 
 
-def monthly(model: LoanHazards, rate, balance, age):
+def monthly(model: LoanHazards, rate: jax.Array, balance: jax.Array,
+            age: jax.Array) -> tuple[jax.Array, jax.Array]:
     """(default, repayment) probabilities [..., T] of a month, of those that live before it."""
     x = design(rate, balance, age)
     default = jax.nn.sigmoid(x @ model.default)
     return default, (1.0 - default) * jax.nn.sigmoid(x @ model.prepaid)
 
 
-def living(default, prepaid, seen):
+def living(default: jax.Array | np.ndarray, prepaid: jax.Array | np.ndarray,
+           seen: jax.Array | np.ndarray) -> jax.Array:
     """[..., T] probability to live before each month; months that are not `seen` change nothing."""
     stay = jnp.where(seen, 1.0 - default - prepaid, 1.0)
     before = jnp.cumprod(stay, axis=-1)

@@ -8,7 +8,7 @@ entries become P odds / Z and the others P / Z, so rows still sum to 1.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,7 @@ class Ladder(struct.PyTreeNode):
     worse: jax.Array  # [C, S] upper end of the interval of all worse states
 
 
-def ladder(matrix, space: StateSpace):
+def ladder(matrix: jax.Array, space: StateSpace) -> Ladder:
     """Ladder of `matrix` [..., S, S]. A zero entry gets an empty interval, exactly."""
     ordered = jnp.flip(jnp.roll(matrix, 2, axis=-1), -1)
     total = jnp.cumsum(ordered, axis=-1)
@@ -37,7 +37,8 @@ def ladder(matrix, space: StateSpace):
     return Ladder(start, jnp.concatenate([worse, absorbed], axis=-1))
 
 
-def draw(ladder_t, space: StateSpace, uniform, state, cohort, odds):
+def draw(ladder_t: Ladder, space: StateSpace, uniform: jax.Array, state: jax.Array,
+         cohort: jax.Array, odds: jax.Array) -> jax.Array:
     """New state [L] int of each loan from `uniform` [L] in [0, 1], its state, cohort and odds."""
     size = space.size
     row = state if ladder_t.start.shape[0] == 1 else cohort * size + state
@@ -59,7 +60,8 @@ def rows_of(matrix, space: StateSpace, state, cohort, odds):
     return row / row.sum(-1, keepdims=True)
 
 
-def push(matrix, space: StateSpace, weights, cohort, odds):
+def push(matrix: jax.Array, space: StateSpace, weights: jax.Array, cohort: jax.Array,
+         odds: jax.Array) -> jax.Array:
     """New state probabilities [L, S] from `weights` [L, S] and `matrix` [C, S, S]."""
     return _push(matrix, space, weights.T, cohort, odds).T
 
@@ -109,7 +111,7 @@ def _markov_par(space, par, state):
     return jnp.stack([jnp.where(state == k, par, 0.0).sum() for k in range(len(space.live))])
 
 
-def twisted(log_odds, on):
+def twisted(log_odds: jax.Array, on: Any) -> "Mode":
     """`markov` with every loan's odds of default times exp(`log_odds` [L]) on paths where `on` [].
 
     `log_prob` is then log q/p: of the drawn states under the multiplied odds, whether `on` or not,

@@ -4,6 +4,8 @@ They are the yardstick of any learned generator. Both start from the last observ
 give one path [T, M]; the scenario is applied on top (models.scenarios).
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -34,7 +36,8 @@ class BlockBootstrap(struct.PyTreeNode):
     block: int = struct.field(pytree_node=False, default=24)  # months
 
 
-def fit_var(values, lags, keep=None):
+def fit_var(values: jax.Array | np.ndarray, lags: int,
+            keep: jax.Array | np.ndarray | None = None) -> Any:
     """Least-squares VAR(`lags`) of `values` [H, M] (host).
 
     `keep` [H] bool drops every equation in which a month that is False appears, on either side:
@@ -66,7 +69,8 @@ def fit_var(values, lags, keep=None):
                jnp.asarray(np.linalg.cholesky(covariance)))
 
 
-def fit_block_bootstrap(values, last, block=24, neighbours=20):
+def fit_block_bootstrap(values: jax.Array | np.ndarray, last: jax.Array | np.ndarray,
+                        block: int = 24, neighbours: int = 20) -> Any:
     """Neighbour tables of `values` [H, M] for blocks of `block` months, starting at `last` [M]."""
     values = np.asarray(values, float)
     starts = len(values) - block
@@ -83,12 +87,13 @@ def fit_block_bootstrap(values, last, block=24, neighbours=20):
                           jnp.asarray(nearest(target)), block)
 
 
-def noise_size(params: Var, months):
+def noise_size(params: Var, months: Any) -> Any:
     """How many normal numbers a path of `months` months of the VAR holds."""
     return months * params.intercept.shape[0]
 
 
-def decode(params: Var, noise, history, scenario, months):
+def decode(params: Var, noise: jax.Array, history: jax.Array, scenario: scenarios.Scenario,
+           months: int) -> Any:
     """Values [months, M] of the path whose shocks are `noise` [D], scenario on top.
 
     `noise` ~ N(0, I) holds all that is random, D = noise_size; differentiable.
@@ -115,7 +120,8 @@ def _sample_blocks(params, key, history, months):
     return blocks.reshape(-1, history.shape[1])[:months].astype(history.dtype)
 
 
-def sample(params, key, history, scenario, series):
+def sample(params: Any, key: jax.Array, history: jax.Array, scenario: scenarios.Scenario,
+           series: tuple[str, ...]) -> MacroPath:
     """MacroPath of one path: a baseline draw with the scenario on top.
 
     `params` is a Var or a BlockBootstrap, `history` [H, M] ends at the cut-off date.

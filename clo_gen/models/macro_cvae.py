@@ -10,6 +10,7 @@ Sohn, Lee and Yan (2015), Learning structured output representation, NeurIPS.
 """
 
 import dataclasses
+from typing import Any
 
 import chex
 import distrax
@@ -57,7 +58,7 @@ def _cast(tree, dtype):
     return jax.tree.map(lambda x: jnp.asarray(x, dtype), tree)
 
 
-def init(key, cfg, start):
+def init(key: jax.Array, cfg: MacroCvaeConfig, start: MacroStart) -> Any:
     """Parameters (float32) such that the decoder is the start's linear model."""
     start, keys = _cast(start, jnp.float32), jax.random.split(key, 3)
     label = jnp.zeros(len(LABELS), jnp.float32)
@@ -72,7 +73,8 @@ def init(key, cfg, start):
     return params
 
 
-def posterior(params, cfg, start, window, label):
+def posterior(params: dict, cfg: MacroCvaeConfig,
+              start: MacroStart, window: jax.Array, label: jax.Array) -> Any:
     """q(z|M,s) of one `window` [MEMORY + W, M] in standard units: a distrax distribution."""
     mean, log_scale = macro_nets.read_window(params["encoder"], cfg, start, window, label)
     return distrax.MultivariateNormalDiag(mean, jnp.exp(log_scale))
@@ -90,20 +92,24 @@ def _flow(params, cfg, label):
                                layers=cfg.flow_layers)
 
 
-def prior(params, cfg, start, label):
+def prior(params: dict, cfg: MacroCvaeConfig,
+          start: MacroStart, label: jax.Array) -> Any:
     """p(z|s) given weights `label` [4] of the regimes: a distrax distribution."""
     gauss = distrax.MultivariateNormalDiag(*_gaussian(params, start, label))
     return distrax.Transformed(gauss, _flow(params, cfg, label)) if cfg.flow else gauss
 
 
-def latents(params, cfg, start, label, noise):
+def latents(params: dict, cfg: MacroCvaeConfig,
+            start: MacroStart, label: jax.Array, noise: jax.Array) -> jax.Array:
     """z [Z] of p(z|s) from standard normal `noise` [Z]."""
     mean, scale = _gaussian(params, start, label)
     z = mean + scale * noise
     return _flow(params, cfg, label).forward(z) if cfg.flow else z
 
 
-def one_step(params, cfg, start, window, z, label):
+def one_step(params: dict, cfg: MacroCvaeConfig,
+             start: MacroStart, window: jax.Array, z: jax.Array,
+             label: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """(means [W, M], volatilities [W, M], lower factor [M, M]) of each month's standardised change
     in one `window` [MEMORY + W, M] (standard units), given its true past; `label` [4] or [W, 4]."""
     months = window.shape[0] - MEMORY
@@ -157,7 +163,7 @@ def score(params, cfg, start, batch):
     return (nll + kl).mean() / (start.basis.shape[0] * start.mean.shape[0])
 
 
-def encode(model: Cvae, values, label):
+def encode(model: Cvae, values: jax.Array, label: jax.Array) -> tuple[jax.Array, jax.Array]:
     """(mean [Z], standard deviation [Z]) of q(z|M,s) for `values` [MEMORY + W, M], fractions."""
     start = _cast(model.start, values.dtype)
     window = macro_start.to_standard(start, values)
@@ -177,12 +183,12 @@ def _blocks(model, months):
     return -(-months // model.start.basis.shape[0])
 
 
-def noise_size(model: Cvae, months):
+def noise_size(model: Cvae, months: Any) -> Any:
     """Number D of standard normal draws behind a path of `months` months."""
     return _blocks(model, months) * model.config.latent + months * model.start.mean.shape[0]
 
 
-def log_density(model: Cvae, noise):
+def log_density(model: Cvae, noise: jax.Array) -> jax.Array:
     """Log-density [] of `noise` [D] under N(0, I).
 
     That is the path's prior log-density without the volume change from noise to path.
@@ -190,7 +196,8 @@ def log_density(model: Cvae, noise):
     return jax.scipy.stats.norm.logpdf(noise).sum()
 
 
-def decode(model: Cvae, noise, history, scenario, months):
+def decode(model: Cvae, noise: jax.Array, history: jax.Array, scenario: scenarios.Scenario,
+           months: int) -> Any:
     """Path [months, M] after `history` [H >= 13, M] (fractions) of `noise` [D] ~ N(0, I), first
     the latents, window by window, then the monthly shocks; overlay applied, differentiable."""
     chex.assert_shape(noise, (noise_size(model, months),))
@@ -233,7 +240,8 @@ def _run(model, params, drivers, history):
     return macro_start.to_values(start, x)
 
 
-def sample(model: Cvae, key, history, scenario, series):
+def sample(model: Cvae, key: jax.Array, history: jax.Array, scenario: scenarios.Scenario,
+           series: tuple[str, ...]) -> MacroPath:
     """MacroPath of one path, the scenario on top.
 
     `history` [H, M] ends at the cut-off date; `series` must be the model's own.

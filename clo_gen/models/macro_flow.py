@@ -4,8 +4,11 @@ Affine coupling layers on top of the Gaussian prior; with zero weights the flow 
 Reference: Dinh, Sohl-Dickstein and Bengio (2017), Density estimation using Real NVP, ICLR.
 """
 
+from typing import Any
+
 import distrax
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 _WIDEST = 1.0  # bound of the log scale of one layer
@@ -46,12 +49,13 @@ class _Flow(nn.Module):
         return chain.forward(z) if self.is_initializing() else chain
 
 
-def init(key, latent, hidden, layers):
+def init(key: jax.Array, latent: int, hidden: int, layers: int) -> Any:
     """Parameters of a flow that is the identity."""
     dtype = jnp.float32
     return _Flow(latent, hidden, layers).init(key, jnp.zeros(latent, dtype), jnp.zeros(4, dtype))
 
 
-def bijector(params, label, *, latent, hidden, layers):
+def bijector(params: dict, label: jax.Array, *, latent: int,
+             hidden: int, layers: int) -> Any:
     """distrax Bijector from Gaussian latents [Z] to latents [Z] given `label` [4]."""
     return _Flow(latent, hidden, layers).apply(params, jnp.zeros(latent, label.dtype), label)

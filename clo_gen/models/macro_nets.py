@@ -4,9 +4,11 @@ With zero weights both are the linear model of models.macro_start.
 """
 
 import math
+from typing import Any
 
 import distrax
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from clo_gen.models import macro_start
@@ -69,32 +71,35 @@ class _Encoder(nn.Module):
         return weights @ reading + shift, jnp.tanh(log_scale) - 0.5 * jnp.log1p(excess)
 
 
-def init_decoder(key, cfg, start, label):
+def init_decoder(key: jax.Array, cfg: Any, start: macro_start.MacroStart, label: jax.Array) -> Any:
     """Parameters of a decoder that is the start's linear model."""
     recent = jnp.zeros((MEMORY, start.mean.shape[0]), start.mean.dtype)
     z = jnp.zeros(cfg.latent, start.mean.dtype)
     return _Decoder(cfg.hidden, cfg.latent).init(key, start, recent, start.basis[0], z, label)
 
 
-def month(params, cfg, start, recent, wave, z, label):
+def month(params: Any, cfg: Any, start: macro_start.MacroStart, recent: jax.Array, wave: jax.Array,
+          z: jax.Array, label: jax.Array) -> Any:
     """(mean [M], volatility [M], lower factor [M, M]) of the standardised change after `recent`
     [MEMORY, M], with the window's cosines `wave` [K] of that month, latents and label."""
     return _Decoder(cfg.hidden, cfg.latent).apply(params, start, recent, wave, z, label)
 
 
-def init_encoder(key, cfg, start, label):
+def init_encoder(key: jax.Array, cfg: Any, start: macro_start.MacroStart, label: jax.Array) -> Any:
     """Parameters of an encoder that gives the posterior of the start's linear model."""
     shape = (MEMORY + start.basis.shape[0], start.mean.shape[0])
     return _Encoder(cfg.hidden, cfg.latent).init(key, start, jnp.zeros(shape, start.mean.dtype),
                                                  label)
 
 
-def read_window(params, cfg, start, window, label):
+def read_window(params: Any, cfg: Any, start: macro_start.MacroStart, window: jax.Array,
+                label: jax.Array) -> Any:
     """Mean and log standard deviation [Z] of the latents of `window` [MEMORY + W, M]."""
     return _Encoder(cfg.hidden, cfg.latent).apply(params, start, window, label)
 
 
-def log_likelihood(change, mean, volatility, chol):
+def log_likelihood(change: jax.Array, mean: jax.Array, volatility: jax.Array,
+                   chol: jax.Array) -> jax.Array:
     """Gaussian log-density [W] of changes [W, M] with lower factors diag(volatility) chol."""
     white = ((change - mean) / volatility) @ macro_start.inverse(chol).T
     unit = distrax.MultivariateNormalDiag(jnp.zeros_like(white))

@@ -12,6 +12,8 @@ Economic Statistics 4(1); Tipping and Bishop (1999), Probabilistic principal com
 J. Royal Statistical Society B 61(3).
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -50,7 +52,7 @@ class MacroStart(struct.PyTreeNode):
     prior_log_scale: jax.Array  # [4, Z]
 
 
-def to_standard(start, values):
+def to_standard(start: MacroStart, values: jax.Array | np.ndarray) -> jax.Array:
     """x [..., M] of `values` [..., M]; differentiable."""
     curved = start.knee > 0
     knee = jnp.where(curved, start.knee, 1.0)
@@ -60,7 +62,7 @@ def to_standard(start, values):
     return (jnp.where(curved, bent, values) - start.mean) / start.scale
 
 
-def to_values(start, x):
+def to_values(start: MacroStart, x: jax.Array) -> jax.Array:
     """Values [..., M] of `x` [..., M]."""
     plain = x * start.scale + start.mean
     curved = start.knee > 0
@@ -68,11 +70,11 @@ def to_values(start, x):
     return jnp.where(curved, knee * jax.nn.softplus(plain / knee), plain)
 
 
-def saturated(y):
+def saturated(y: jax.Array) -> jax.Array:
     return SATURATION * jnp.tanh(y / SATURATION)
 
 
-def lagged(start, recent):
+def lagged(start: MacroStart, recent: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """(x of the last month [M], saturated changes [len(LAGS), M], all changes [12, M])."""
     y = jnp.diff(recent, axis=0) / start.change
     return recent[-1], saturated(y[-jnp.asarray(LAGS)]), y
@@ -114,7 +116,7 @@ def _regress(x, y, rows, m):
     return coefficients[-1], parts[0], parts[1:], target - design @ coefficients
 
 
-def basis_of(window, waves):
+def basis_of(window: int, waves: int) -> np.ndarray:
     """[window, waves] orthonormal cosines."""
     t = (np.arange(window) + 0.5)[:, None] * np.arange(waves)
     basis = np.cos(np.pi * t / window) * np.sqrt(2.0 / window)
@@ -140,7 +142,9 @@ def _priors(means, variance, labels, window):
     return centre, log_scale
 
 
-def fit(values, series, keep, windows, *, waves, latent, shrink):
+def fit(values: jax.Array | np.ndarray, series: Any, keep: jax.Array | np.ndarray,
+        windows: tuple[int, np.ndarray, np.ndarray], *, waves: int, latent: int,
+        shrink: float) -> MacroStart:
     """MacroStart from history `values` [H, M] (host).
 
     `keep` [H] bool is False in months that are left out; `windows` is (months of a window, rows
@@ -172,13 +176,13 @@ def fit(values, series, keep, windows, *, waves, latent, shrink):
                          prior_log_scale=prior_log_scale)
 
 
-def inverse(chol):
+def inverse(chol: jax.Array | np.ndarray) -> jax.Array:
     """Inverse [M, M] of a lower factor; one factor serves many months, so this beats solving."""
     return jax.scipy.linalg.solve_triangular(chol, jnp.eye(chol.shape[0], dtype=chol.dtype),
                                              lower=True)
 
 
-def white_residuals(start, x):
+def white_residuals(start: MacroStart, x: jax.Array) -> jax.Array:
     """Whitened residuals [W, M] of the skip over `x` [MEMORY + W, M], bounded."""
     y = jnp.diff(x, axis=0) / start.change
     bounded = saturated(y)

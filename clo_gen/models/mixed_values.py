@@ -7,18 +7,19 @@ its atom k, kind K_v is continuous; a pattern is a kind for each value. `cfg` ho
 
 import dataclasses
 import itertools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 
-def patterns(cfg):
+def patterns(cfg: Any) -> np.ndarray:
     """Kinds [J, V] of all patterns (host)."""
     return np.array(list(itertools.product(*(range(len(a) + 1) for a in cfg.atoms))))
 
 
-def tables(cfg):
+def tables(cfg: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of each pattern: kinds one-hot [J, sum(K_v + 1)], atom values [J, V], continuous [J, V]."""
     kinds = patterns(cfg)
     one_hot = [np.eye(len(a) + 1)[kinds[:, v]] for v, a in enumerate(cfg.atoms)]
@@ -27,7 +28,7 @@ def tables(cfg):
     return np.concatenate(one_hot, 1).astype(cfg.dtype), atoms.astype(cfg.dtype), continuous
 
 
-def observed(cfg, values):
+def observed(cfg: Any, values: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Kinds one-hot [B, sum(K_v + 1)], continuous [B, V] bool and the patterns that fit [B, J].
 
     A value that does not exist (NaN in `values` [B, V]) has no kind and fits every pattern.
@@ -45,13 +46,13 @@ def observed(cfg, values):
     return jnp.concatenate(one_hot, axis=1).astype(values.dtype), continuous, fits
 
 
-def log_probability(logits, fits):
+def log_probability(logits: jax.Array, fits: jax.Array) -> jax.Array:
     """Log-probability [B] of the patterns that fit [B, J], given the logits [B, J] of all."""
     return (jax.nn.logsumexp(jnp.where(fits, logits, -jnp.inf), axis=1)
             - jax.nn.logsumexp(logits, axis=1))
 
 
-def fit_normalisation(values, cfg):
+def fit_normalisation(values: jax.Array | np.ndarray, cfg: Any) -> Any:
     """`cfg` with shift and scale fitted to the continuous part of `values` [N, V] (host).
 
     They live in the config because nothing that trains may move them, weight decay included.
@@ -82,7 +83,7 @@ def _constants(cfg):
             np.array([[name == "log" for name in cfg.transform]]))
 
 
-def standardised(cfg, values, continuous):
+def standardised(cfg: Any, values: jax.Array, continuous: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Standard units [B, V], 0 off `continuous`; and the log [B, V] of d(units)/d(value)."""
     shift, scale, logged = _constants(cfg)
     safe = jnp.where(continuous, values, jnp.where(logged, 1.0, shift).astype(values.dtype))
@@ -93,7 +94,7 @@ def standardised(cfg, values, continuous):
     return jnp.where(continuous, units, 0.0), jnp.where(continuous, slope, 0.0)
 
 
-def restored(cfg, units):
+def restored(cfg: Any, units: jax.Array) -> jax.Array:
     """Values [B, V] of standard units [B, V]."""
     shift, scale, logged = _constants(cfg)
     raw = units * scale + shift

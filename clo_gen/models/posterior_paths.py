@@ -25,7 +25,7 @@ class Start(NamedTuple):
     """A model, the months it starts from and a scenario over the T months of its paths."""
 
     model: Any
-    history: jax.Array  # [H, M]
+    history: jax.Array | np.ndarray  # [H, M]
     scenario: Any  # models.scenarios.Scenario
 
 
@@ -50,13 +50,13 @@ def _free_path(start, verbs):
     return _path(start._replace(scenario=start.scenario.replace(lower=free)), verbs)
 
 
-def noise_size(start: Start, verbs: ModuleType):
+def noise_size(start: Start, verbs: ModuleType) -> Any:
     """Number D of standard normal draws behind a path."""
     return verbs.noise_size(start.model, start.scenario.shape.shape[0])
 
 
 @functools.partial(jax.jit, static_argnames="verbs")
-def prospect(start, rows, limits, *, verbs):
+def prospect(start: Any, rows: Any, limits: Any, *, verbs: Any) -> reach.Prospect:
     """reach.Prospect of `rows`, in terms of the model without bounds below."""
     return reach.prospect(_free_path(start, verbs), noise_size(start, verbs), rows, limits)
 
@@ -74,13 +74,13 @@ def _average(start, rows, found, *, verbs, chunk):
 
 
 @functools.partial(jax.jit, static_argnames="verbs")
-def decode(start, noise, *, verbs):
+def decode(start: Start, noise: jax.Array, *, verbs: ModuleType | type) -> Any:
     """Paths [N, T, M] of `noise` [N, D]."""
     return jax.vmap(_path(start, verbs))(noise)
 
 
 @functools.partial(jax.jit, static_argnames=("verbs", "count"))
-def prior(start, key, *, verbs, count):
+def prior(start: Start, key: jax.Array, *, verbs: ModuleType, count: int) -> jax.Array:
     """Noise [count, D] of paths 0 to count - 1, as `sample` draws it."""
     def one(i):
         size = (noise_size(start, verbs),)
@@ -99,7 +99,8 @@ def _weights(log_weight):
     return weight, float(weight.sum() ** 2 / (weight**2).sum())
 
 
-def posterior(start, rows, likeliest: reach.Point, key, n, *, verbs):
+def posterior(start: Start, rows: reach.Rows, likeliest: reach.Point, key: jax.Array, n: int, *,
+              verbs: ModuleType | type) -> Posterior:
     """Posterior of `n` draws given `rows`, all different.
 
     A pilot part finds directions in which the candidates' weights are even, then parts are drawn

@@ -1,5 +1,7 @@
 """Prepayment: an assumption (the histories record withdrawn ratings, not prepayments)."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -17,7 +19,7 @@ class Prepayment(struct.PyTreeNode):
     series: str = struct.field(pytree_node=False)  # macro series that is the spread
 
 
-def monthly_rate(params: Prepayment, path: MacroPath):
+def monthly_rate(params: Prepayment, path: MacroPath) -> jax.Array:
     """Single monthly mortality [T] of one macro path, at most 95 % a year."""
     spread = path.values[:, path.series.index(params.series)]
     excess = 100.0 * (spread - params.reference)
@@ -25,7 +27,7 @@ def monthly_rate(params: Prepayment, path: MacroPath):
     return 1.0 - (1.0 - cpr) ** (1.0 / 12.0)
 
 
-def add(transitions: Transitions, rate, space: StateSpace):
+def add(transitions: Transitions, rate: jax.Array, space: StateSpace) -> Any:
     """Transitions in which survivors of default prepay with probability `rate` [T]."""
     live = jnp.arange(space.size) < len(space.live)
     keep = 1.0 - rate[None, :, None, None] * live[:, None]

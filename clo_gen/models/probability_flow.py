@@ -6,6 +6,7 @@ generative modeling through stochastic differential equations, sections 4.3 and 
 """
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -15,12 +16,12 @@ NOISE = 0.5 * math.pi  # the angle of pure noise
 _SPACING = 1.3  # above 1 the angles crowd towards the data, where the shape is decided
 
 
-def angles(steps):
+def angles(steps: int) -> np.ndarray:
     """Angles [steps + 1] of a draw, from pi/2 down to 0 (host)."""
     return NOISE * (1.0 - np.arange(steps + 1) / steps) ** _SPACING
 
 
-def denoised(velocity, noise, steps):
+def denoised(velocity: Callable, noise: jax.Array, steps: int) -> jax.Array:
     """Data [B, V] that the flow brings `noise` [B, V] to; `velocity(x, n)` at angle number n.
 
     Two-step Adams-Bashforth: second order, one evaluation a step.
@@ -36,7 +37,7 @@ def denoised(velocity, noise, steps):
     return x
 
 
-def log_density(velocity, data, active, steps):
+def log_density(velocity: Callable, data: jax.Array, active: jax.Array, steps: int) -> jax.Array:
     """Log-density [B] of the `active` entries of `data` [B, V] under the flow `velocity(x, t)`.
 
     Exact change of variables but for the `steps` midpoint steps from data to noise: the law of the

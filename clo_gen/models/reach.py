@@ -8,6 +8,9 @@ Reference: Hasofer and Lind (1974), Exact and invariant second-moment code forma
 likeliest point; exact for a linear Gaussian model, first order otherwise.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -53,12 +56,12 @@ class Prospect(struct.PyTreeNode):
     together: jax.Array  # [K, 2] the same where the other conditions hold
 
 
-def read(rows: Rows, values):
+def read(rows: Rows, values: jax.Array) -> jax.Array:
     """What the conditions look at [K] in a path [T, M]."""
     return jnp.where(rows.used, values[rows.month, rows.series], 0.0)
 
 
-def box(rows: Rows):
+def box(rows: Rows) -> Any:
     """Low [K] and high [K]; 0 in rows not used."""
     return tuple(jnp.where(rows.used, bound, 0.0) for bound in (rows.low, rows.high))
 
@@ -70,7 +73,8 @@ def _look(observe, noise, low, high):
     return Point(noise, value, jacobian, missed)
 
 
-def nearest(observe, size, low, high, sweeps):
+def nearest(observe: Callable, size: int, low: jax.Array, high: jax.Array,
+            sweeps: jax.Array | int) -> Point:
     """Point nearest to the origin of noise [size] with `observe(noise)` [K] in the box.
 
     Steps go to the box first, then along it towards the origin; one that would not come nearer
@@ -153,7 +157,7 @@ def _given_the_rest(point: Point, limit):
     return jnp.stack([centre - half, centre + half], axis=1)
 
 
-def prospect(path, size, rows: Rows, limits):
+def prospect(path: Callable, size: int, rows: Rows, limits: jax.Array) -> Prospect:
     """Prospect of `rows` on `path(noise [size]) -> [T, M]`.
 
     `limits` [2]: the standard deviations of noise that one condition may ask for, and that all
@@ -168,7 +172,7 @@ def prospect(path, size, rows: Rows, limits):
                     _given_the_rest(best, limits[1]))
 
 
-def narrowed(rows: Rows, found: Prospect):
+def narrowed(rows: Rows, found: Prospect) -> Rows:
     """Rows whose ranges end where no path of the model ever gets; points stay."""
     wide = rows.low < rows.high
     return rows.replace(low=jnp.where(wide, jnp.maximum(rows.low, found.ever[:, 0]), rows.low),

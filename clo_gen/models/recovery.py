@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from clo_gen.models import diffusion
@@ -20,7 +21,7 @@ class Recovery(struct.PyTreeNode):
     trained_until: str = struct.field(pytree_node=False, default="")  # month
 
 
-def condition(model: Recovery, features):
+def condition(model: Recovery, features: jax.Array | np.ndarray) -> jax.Array:
     """What the head reads [N, F] of `features` [N, F]: standardised, saturating smoothly."""
     z = (jnp.asarray(features) - model.mean) / model.scale
     return model.limit * jnp.tanh(z / model.limit)

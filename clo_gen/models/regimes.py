@@ -27,7 +27,7 @@ def _above_low(x):
     return x - np.array([x[max(0, t - MEMORY): t + 1].min() for t in range(len(x))])
 
 
-def slumps(values, series):
+def slumps(values: np.ndarray, series: tuple[str, ...]) -> dict[str, np.ndarray]:
     """{"slump", "deep", "inflated"} -> [H] bool by month of `values` [H, M] (fractions, host)."""
     column = dict(zip(series, np.asarray(values, float).T, strict=True))
     rise = _above_low(column["unemployment_rate"])
@@ -41,7 +41,7 @@ def slumps(values, series):
             "inflated": slump & (column["inflation_yoy"] >= INFLATION)}
 
 
-def label(window, series, before):
+def label(window: np.ndarray, series: tuple[str, ...], before: int) -> int:
     """Index into LABELS of one `window` [before + T, M] whose first `before` months are history."""
     found = {name: months[before:].any() for name, months in slumps(window, series).items()}
     if found["inflated"]:
@@ -49,6 +49,6 @@ def label(window, series, before):
     return 2 if found["deep"] else int(found["slump"])
 
 
-def one_hot(index):
+def one_hot(index: np.ndarray | int) -> np.ndarray:
     """Weights [4] of one label."""
     return np.eye(len(LABELS))[index]

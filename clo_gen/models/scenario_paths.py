@@ -22,7 +22,8 @@ class PathSet(struct.PyTreeNode):
     values: jax.Array  # [N, T, M] fractions
 
 
-def sample(params: PathSet, key, history, scenario, series):
+def sample(params: PathSet, key: jax.Array, history: jax.Array, scenario: Scenario,
+           series: tuple[str, ...]) -> MacroPath:
     """MacroPath of one of the given paths, cut to the scenario's months.
 
     The paths are the scenario: shifts and multipliers are not applied on top of them.
@@ -51,14 +52,15 @@ def blend(scenarios, weights):
     return Scenario(shift, 1.0 + extra, jnp.ones((months, series)), lower, label)
 
 
-def after(scenario, month):
+def after(scenario: Scenario, month: int) -> Scenario:
     """What is left of a scenario after its first `month` months."""
     rest = {name: getattr(scenario, name)[month:] for name in ("shift", "multiplier", "label")
             if getattr(scenario, name).ndim == 2}
     return scenario.replace(shape=scenario.shape[month:], **rest)
 
 
-def replay(real, today, lower, how="differences"):
+def replay(real: jax.Array | np.ndarray, today: jax.Array | np.ndarray,
+           lower: jax.Array | np.ndarray, how: str = "differences") -> jax.Array | np.ndarray:
     """Path [T, M] that repeats real months `real` [1 + T, M], the first being where it starts.
 
     "differences" moves `today` [M] by what has changed since that month, and no series falls below

@@ -20,19 +20,20 @@ class Scenario(struct.PyTreeNode):
     label: jax.Array  # [4] or [T, 4] weights of the regimes (models.regimes.LABELS)
 
 
-def shape_of(months, peak_month, hold_months, decay_months):
+def shape_of(months: int, peak_month: int, hold_months: int, decay_months: int) -> np.ndarray:
     """[months] linear rise to 1 at `peak_month`, held, then linear decay to 0 (host, NumPy)."""
     knots = np.cumsum([0, peak_month, hold_months, decay_months])
     return np.interp(np.arange(1, months + 1), knots, [0.0, 1.0, 1.0, 0.0])
 
 
-def apply(scenario, baseline):
+def apply(scenario: Scenario, baseline: jax.Array) -> jax.Array:
     """Path [T, M] of the scenario over one baseline path [T, M]."""
     ratio = 1.0 + (scenario.multiplier - 1.0) * scenario.shape
     return jnp.maximum(baseline * ratio + scenario.shift * scenario.shape, scenario.lower)
 
 
-def calibrate(scenario, paths, baseline):
+def calibrate(scenario: Scenario, paths: jax.Array | np.ndarray,
+              baseline: jax.Array | np.ndarray) -> Scenario:
     """`scenario` with shifts and multipliers such that its mean path meets the table at the peak.
 
     `paths` [N, T, M] are draws under the scenario's regime label before its overlay, `baseline`

@@ -5,11 +5,14 @@ factors. Each source has its own random stream, so one can be redrawn with the o
 A path is a map (shifts_of) of standard normal numbers (draw_noise).
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import struct
 
 from clo_gen import rng
+from clo_gen.records import Tape
 
 
 class Loadings(struct.PyTreeNode):
@@ -37,7 +40,8 @@ class Noise(struct.PyTreeNode):
     region: jax.Array  # [T, R]
 
 
-def draw_noise(sources: rng.Sources, months, groups, dtype):
+def draw_noise(sources: rng.Sources, months: int, groups: tuple[int, int, int],
+               dtype: Any) -> Noise:
     """Noise of one path for `groups` = (cohorts, industries, regions)."""
     cohorts, industries, regions = groups
     return Noise(
@@ -57,7 +61,7 @@ def _ar1(noise, persistence):
     return jnp.concatenate([noise[:1], rest])
 
 
-def shifts_of(loadings: Loadings, noise: Noise):
+def shifts_of(loadings: Loadings, noise: Noise) -> Shifts:
     """Shifts of one path from its Noise; differentiable in both."""
 
     def shift(e, loading):
@@ -68,12 +72,13 @@ def shifts_of(loadings: Loadings, noise: Noise):
                   region=shift(noise.region, loadings.region))
 
 
-def sample(loadings, sources: rng.Sources, months, groups):
+def sample(loadings: Any, sources: rng.Sources, months: int,
+           groups: tuple[int, int, int]) -> Shifts:
     """Shifts of one path for `groups` = (cohorts, industries, regions)."""
     return shifts_of(loadings, draw_noise(sources, months, groups, loadings.persistence.dtype))
 
 
-def odds_of_loans(tape, shifts):
+def odds_of_loans(tape: Tape, shifts: Shifts) -> jax.Array:
     """Factor [L] on each loan's odds of a worse move in one month.
 
     `shifts` holds that month's [C], [G], [R]. The exponentials are taken by group, not by loan.

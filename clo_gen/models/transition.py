@@ -68,7 +68,7 @@ def kinds_of_move(space: StateSpace):
     return np.where(space.mask, kinds, 0)
 
 
-def age_functions(age):
+def age_functions(age: jax.Array) -> jax.Array:
     """[..., 3] of ages in months [...]: exp(-age / 6), / 18 and / 48; 0 where age is inf."""
     return jnp.exp(-age[..., None] / jnp.asarray(_AGES))
 

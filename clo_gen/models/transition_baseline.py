@@ -4,13 +4,15 @@ They are the yardstick of any learned transition model. A withdrawn rating (NR) 
 sight, not a prepayment: it is censored here, and prepayment is added by models.prepayment.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from scipy.linalg import expm, logm
 
-from clo_gen.records import Transitions
+from clo_gen.records import MacroPath, Transitions
 from clo_gen.solve.minimize import bfgs
 from clo_gen.states import StateSpace
 
@@ -34,7 +36,8 @@ class Logit(struct.PyTreeNode):
     space: StateSpace = struct.field(pytree_node=False)
 
 
-def covariate_paths(names, series, values, history):
+def covariate_paths(names: Any, series: tuple[str, ...], values: jax.Array,
+                    history: jax.Array) -> jax.Array:
     """Covariates [T, Z] of a path [T, M] that follows `history` [H, M].
 
     A name is a macro series, or a series with the suffix `_change_12m`: its level less the level
@@ -50,7 +53,7 @@ def covariate_paths(names, series, values, history):
     return jnp.stack([one(name)[-months:] for name in names], axis=-1)
 
 
-def monthly_root(annual):
+def monthly_root(annual: jax.Array | np.ndarray) -> np.ndarray:
     """Monthly matrix whose 12th power is near `annual` [S, S] (host).
 
     The logarithm of a rating matrix has small negative off-diagonals; they are set to zero and the
@@ -64,7 +67,8 @@ def monthly_root(annual):
     return expm(generator / 12.0)
 
 
-def posterior_mean(counts, prior, strength, space: StateSpace):
+def posterior_mean(counts: jax.Array | np.ndarray, prior: jax.Array | np.ndarray, strength: float,
+                   space: StateSpace) -> np.ndarray:
     """Monthly matrix [S, S] from `counts` [S, S] and a Dirichlet prior worth `strength` months.
 
     Rows of live states only; absorbing rows are the identity and masked entries exactly 0.
@@ -103,20 +107,22 @@ def _log_matrix(params, z):
     return jax.nn.log_softmax(logits, axis=-1), positive
 
 
-def log_likelihood(params, counts, z):
+def log_likelihood(params: Logit, counts: jax.Array, z: jax.Array) -> jax.Array:
     """Log-likelihood [] of `counts` [T, S, S] given covariates `z` [T, Z]."""
     logs, positive = _log_matrix(params, z)
     return jnp.sum(counts * jnp.where(positive, logs, 0.0))
 
 
-def constant(base, covariates, space, mean, scale, limit):
+def constant(base: jax.Array | np.ndarray, covariates: Any, space: StateSpace,
+             mean: jax.Array | np.ndarray, scale: jax.Array | np.ndarray, limit: float) -> Logit:
     """A Logit without macro effect: the constant-matrix baseline."""
     width = len(covariates)
     return Logit(jnp.asarray(base), jnp.zeros(3), jnp.zeros((3, width)), jnp.asarray(mean),
                  jnp.asarray(scale), jnp.asarray(limit), covariates, space)
 
 
-def fit_logit(start: Logit, counts, z, ridge):
+def fit_logit(start: Logit, counts: jax.Array | np.ndarray, z: jax.Array | np.ndarray,
+              ridge: float) -> tuple[Logit, bool]:
     """Penalised maximum likelihood of intercepts and slopes, from the constant model `start`.
 
     `ridge` is the precision of a normal prior on the slopes (per standard deviation of macro).
@@ -133,7 +139,7 @@ def fit_logit(start: Logit, counts, z, ridge):
     return start.replace(intercept=free[0], slope=free[1]), converged
 
 
-def recentre(params, z):
+def recentre(params: Logit, z: jax.Array) -> Logit:
     """`params` with intercepts such that the odds of each move average to the base's over `z`.
 
     The base is an average over decades (the prior's years); the slopes come from the few years of
@@ -143,7 +149,8 @@ def recentre(params, z):
     return params.replace(intercept=-jnp.log(jnp.mean(jnp.exp(effect), axis=0)))
 
 
-def with_macro_effect(params, multiplier, log_odds, z):
+def with_macro_effect(params: Logit, multiplier: jax.Array | float, log_odds: jax.Array | float,
+                      z: jax.Array) -> Logit:
     """`params` whose slopes are `multiplier` [] times as steep, recentred over `z` [T, Z], and
     whose odds of worse moves and of default are then exp(`log_odds` []) times as high.
 
@@ -153,13 +160,13 @@ def with_macro_effect(params, multiplier, log_odds, z):
     return steep.replace(intercept=steep.intercept + log_odds * jnp.asarray([0.0, 1.0, 1.0]))
 
 
-def predict_at(params, z):
+def predict_at(params: Logit, z: jax.Array) -> jax.Array:
     """Monthly matrices [T, S, S] given covariates `z` [T, Z], without prepayment."""
     logs, positive = _log_matrix(params, z)
     return jnp.where(positive, jnp.exp(logs), 0.0)
 
 
-def predict(params, path):
+def predict(params: Logit, path: MacroPath) -> Transitions:
     """Transitions [1, T, S, S] on one MacroPath, without prepayment; one matrix for all cohorts."""
     z = covariate_paths(params.covariates, path.series, path.values, path.history)
     return Transitions(predict_at(params, z)[None])

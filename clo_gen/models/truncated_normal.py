@@ -14,7 +14,7 @@ class Spread(struct.PyTreeNode):
     scale: jax.Array  # [K] standard deviations, 1 for a row without variance
 
 
-def spread_of(jacobian):
+def spread_of(jacobian: jax.Array) -> Spread:
     """Spread of `jacobian` [K, D] times N(0, I_D)."""
     variance = (jacobian**2).sum(-1)
     scale = jnp.sqrt(jnp.where(variance > 0.0, variance, 1.0))
@@ -24,18 +24,18 @@ def spread_of(jacobian):
     return Spread(jnp.linalg.cholesky(unit @ unit.T + jitter), scale)
 
 
-def solve(spread: Spread, x):
+def solve(spread: Spread, x: jax.Array) -> jax.Array:
     """Covariance^-1 x of `x` [K]."""
     return cho_solve((spread.factor, True), x / spread.scale) / spread.scale
 
 
-def whiten(spread: Spread, x):
+def whiten(spread: Spread, x: jax.Array) -> jax.Array:
     """The independent standard numbers [K, ...] of which `x` [K, ...] is made."""
     scale = spread.scale.reshape(-1, *[1] * (x.ndim - 1))
     return solve_triangular(spread.factor, x / scale, lower=True)
 
 
-def unit_precision(spread: Spread):
+def unit_precision(spread: Spread) -> jax.Array:
     """Precision [K, K] of the numbers over their `scale`."""
     eye = jnp.eye(len(spread.scale), dtype=spread.scale.dtype)
     return cho_solve((spread.factor, True), eye)
@@ -54,7 +54,8 @@ def _visit(update, start, mean, spread, sweeps):
     return jax.lax.fori_loop(0, sweeps * size, visit, start)
 
 
-def likeliest(mean, spread: Spread, low, high, sweeps):
+def likeliest(mean: jax.Array, spread: Spread, low: jax.Array, high: jax.Array,
+              sweeps: jax.Array | int) -> jax.Array:
     """The point [K] of highest N(mean, spread) density within the box."""
     return _visit(lambda given, sd, i, n: jnp.clip(given, low[i], high[i]),
                   jnp.clip(mean, low, high), mean, spread, sweeps)
@@ -71,7 +72,8 @@ def _draw_one(given, sd, low, high, uniform):
     return jnp.clip(given + sd * jnp.where(flip, -x, x), low, high)
 
 
-def draw(key, start, mean, spread: Spread, box, sweeps):
+def draw(key: jax.Array, start: jax.Array, mean: jax.Array, spread: Spread,
+         box: tuple[jax.Array, jax.Array], sweeps: int) -> jax.Array:
     """A draw [K] of N(mean, spread) within `box` (low [K], high [K]), by Gibbs sweeps.
 
     It begins at `start` [K], moved into the box; one row that is free is exact after one sweep.
@@ -82,7 +84,7 @@ def draw(key, start, mean, spread: Spread, box, sweeps):
                   jnp.clip(start, low, high), mean, spread, sweeps)
 
 
-def log_density(off, spread: Spread):
+def log_density(off: jax.Array, spread: Spread) -> jax.Array:
     """Log N(off; 0, spread) [] of `off` [K] less its constant."""
     log_root = jnp.log(jnp.diagonal(spread.factor)).sum() + jnp.log(spread.scale).sum()
     return -0.5 * off @ solve(spread, off) - log_root

@@ -11,6 +11,7 @@ log-likelihood function in the nonlinear mixed-effects model, JCGS 4 (adaptive q
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -65,7 +66,8 @@ def _centre(threshold, rho, defaults, obligors):
     return z, 1.0 / jnp.sqrt(-bend(z, *args))
 
 
-def log_year(threshold, rho, defaults, obligors):
+def log_year(threshold: jax.Array, rho: jax.Array, defaults: jax.Array,
+             obligors: jax.Array) -> jax.Array:
     """Log-probability [] of one year's counts [R], without the binomial coefficients."""
     x, w = np.polynomial.hermite.hermgauss(NODES)
     centre, scale = _centre(threshold, rho, defaults, obligors)
@@ -75,7 +77,7 @@ def log_year(threshold, rho, defaults, obligors):
     return logsumexp(values + x**2 + np.log(w)) + jnp.log(scale) - 0.5 * np.log(np.pi)
 
 
-def log_likelihood(threshold, rho, counts: Counts):
+def log_likelihood(threshold: jax.Array, rho: jax.Array, counts: Counts) -> jax.Array:
     """Log-likelihood [] of the counts given thresholds [R] and asset correlation rho []."""
     d, n = counts.defaults, counts.obligors
     choose = (gammaln(n + 1.0) - gammaln(d + 1.0) - gammaln(n - d + 1.0)).sum()
@@ -112,7 +114,7 @@ class Estimate(struct.PyTreeNode):
     converged: jax.Array  # [] bool
 
 
-def estimate(counts: Counts, prior: Prior = FLAT):
+def estimate(counts: Counts, prior: Prior = FLAT) -> Estimate:
     """Estimate of one history; vmap over counts for a batch (bootstrap, rolling windows)."""
     found = newton(_objective, _start(counts, prior), (counts, prior))
     positive = jnp.linalg.eigvalsh(found.hessian)[0] > 1e-9
@@ -128,7 +130,8 @@ def _compiled():
     return jax.jit(jax.vmap(estimate))
 
 
-def estimate_batch(defaults, obligors, prior: Prior = FLAT):
+def estimate_batch(defaults: jax.Array | np.ndarray, obligors: jax.Array | np.ndarray,
+                   prior: Prior = FLAT) -> Estimate:
     """Estimate (NumPy, leading axis B) of defaults and obligors [B, T, R] each.
 
     The prior's entries may have a leading axis B too (defaults: [B, R]). Runs in blocks of one
@@ -146,7 +149,7 @@ def estimate_batch(defaults, obligors, prior: Prior = FLAT):
     return jax.tree.map(lambda *x: np.concatenate(x)[:size], *parts)
 
 
-def simulate(generator, rates, correlation, obligors):
+def simulate(generator: Any, rates: list[float], correlation: Any, obligors: Any) -> np.ndarray:
     """Defaults [..., T, R] of a NumPy `generator`, years independent; rates [R], obligors [T, R].
 
     A leading axis of `correlation` [...] makes a batch.

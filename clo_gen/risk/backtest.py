@@ -38,7 +38,7 @@ class TrafficLight:
     plus_factor: float  # added to the capital multiplier; nan unless 250 periods at 99 %
 
 
-def exceedances(observed, var):
+def exceedances(observed: np.ndarray, var: np.ndarray) -> np.ndarray:
     """[T] bool: periods whose `observed` [T] lies above `var` [T]."""
     return np.asarray(observed) > np.asarray(var)
 
@@ -54,7 +54,7 @@ def _pof(hits, periods, rate):
                              - _log_likelihood(misses, hits, rate)), 0.0)
 
 
-def kupiec(exceptions, rate):
+def kupiec(exceptions: np.ndarray, rate: float) -> LikelihoodRatio:
     """LikelihoodRatio of `exceptions` [T] bool against the promised `rate`: proportion of failures.
 
     p_exact sums the binomial probabilities of all outcomes whose statistic is at least as large.
@@ -95,7 +95,8 @@ def _simulated(statistic_of, exceptions, simulated):
     return (1 + int(as_large.sum())) / (len(simulated) + 1)
 
 
-def independence(exceptions, *, draws=9999, seed=0):
+def independence(exceptions: np.ndarray | list[bool], *, draws: int = 9999,
+                 seed: int = 0) -> LikelihoodRatio:
     """LikelihoodRatio of Christoffersen's independence test of `exceptions` [T] bool.
 
     p_exact permutes the periods: exact given the number of exceptions, whatever their rate. Fewer
@@ -110,7 +111,9 @@ def independence(exceptions, *, draws=9999, seed=0):
                            _simulated(_independence, exceptions, shuffled), 1)
 
 
-def conditional_coverage(exceptions, rate, *, promised=None, draws=9999, seed=0):
+def conditional_coverage(exceptions: np.ndarray | list[bool], rate: float, *,
+                         promised: np.ndarray | None = None, draws: int = 9999,
+                         seed: int = 0) -> LikelihoodRatio:
     """LikelihoodRatio of coverage and independence together (Christoffersen 1998, section 3.3).
 
     `rate` [] is the promised one; p_exact is simulated from `promised` ([T], the probabilities
@@ -142,7 +145,7 @@ class Coverage:
     p_two_sided: float  # of an outcome no likelier than this one
 
 
-def exact_coverage(exceptions, rates):
+def exact_coverage(exceptions: np.ndarray, rates: np.ndarray) -> Coverage:
     """Coverage of `exceptions` [T] bool against probabilities `rates` [T].
 
     A VaR of a count leaves less than its nominal rate above it, and how much varies by period: the
@@ -155,7 +158,7 @@ def exact_coverage(exceptions, rates):
                     float(min(mass[unlikely].sum(), 1.0)))
 
 
-def traffic_light(exceptions, periods, rate=0.01):
+def traffic_light(exceptions: int, periods: int, rate: float = 0.01) -> TrafficLight:
     """TrafficLight of a number of `exceptions` in `periods` periods with a VaR that leaves `rate`.
 
     Yellow begins where at most so many exceptions have 95 % probability, red at 99.99 %; no
@@ -170,7 +173,7 @@ def traffic_light(exceptions, periods, rate=0.01):
     return TrafficLight(zone, below, factor)
 
 
-def kupiec_power(periods, rate, true_rate, size=0.05):
+def kupiec_power(periods: int, rate: float, true_rate: float, size: float = 0.05) -> float:
     """Probability that the exact Kupiec test of level `size` rejects when exceptions have
     `true_rate`; at true_rate = rate it is the test's real size."""
     every = np.arange(periods + 1)
@@ -184,7 +187,7 @@ def kupiec_power(periods, rate, true_rate, size=0.05):
     return float(stats.binom.pmf(every[order], periods, true_rate)[p_value <= size].sum())
 
 
-def detectable_rate(periods, rate, *, power=0.8, size=0.05):
+def detectable_rate(periods: int, rate: float, *, power: float = 0.8, size: float = 0.05) -> float:
     """Smallest true exception rate above `rate` that the exact Kupiec test finds with `power`.
 
     To 1e-4; 1 where none is found.

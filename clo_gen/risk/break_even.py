@@ -1,5 +1,8 @@
 """First-loss CDR: how many defaults a class survives."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -16,7 +19,8 @@ class BreakEven(struct.PyTreeNode):
     always_lost: jax.Array  # bool: not paid in full even at no defaults
 
 
-def first_loss_cdr(unpaid, args, *, high=1.0, tolerance=1e-5, max_steps=26):
+def first_loss_cdr(unpaid: Callable, args: Any, *, high: float = 1.0, tolerance: float = 1e-5,
+                   max_steps: int = 26) -> BreakEven:
     """BreakEven of all classes in one batch, by bisection on [0, high].
 
     unpaid(cdr, args) -> [K] is a pure function: the share of each class unpaid at the end, rising

@@ -6,7 +6,7 @@ from scipy.special import ndtr
 TRUNCATED = 5.0  # standard deviations of the systematic factor kept either side (6e-7 is out)
 
 
-def poisson_binomial(rates):
+def poisson_binomial(rates: np.ndarray | list[float]) -> np.ndarray:
     """Probabilities [T + 1] of 0 ... T events among independent ones of probability `rates` [T]."""
     mass = np.ones(1)
     for rate in np.asarray(rates, float):
@@ -14,7 +14,8 @@ def poisson_binomial(rates):
     return mass
 
 
-def mixture_pmf(obligors, rates, weights=None):
+def mixture_pmf(obligors: np.ndarray | list[int], rates: np.ndarray,
+                weights: np.ndarray | None = None) -> np.ndarray:
     """Probabilities [L] of 0 ... L - 1 defaults of a pool, exact up to rounding.
 
     obligors [R] in each group, rates [Q, R] default probabilities of the groups on each of Q
@@ -45,7 +46,7 @@ def mixture_pmf(obligors, rates, weights=None):
     return mass / mass.sum()
 
 
-def factor_nodes(count=201):
+def factor_nodes(count: int = 201) -> tuple[np.ndarray, np.ndarray]:
     """(z, weights) [count] of a standard normal factor: the trapezoid rule on a fine, even grid.
 
     For smooth integrands it converges faster than any power; the grid must be finer than the
@@ -56,7 +57,7 @@ def factor_nodes(count=201):
     return z, weights / weights.sum()
 
 
-def conditional_rates(threshold, correlation, z):
+def conditional_rates(threshold: np.ndarray, correlation: float, z: np.ndarray) -> np.ndarray:
     """Default probabilities [Q, R] given the factor `z` [Q]; a low z is a bad year.
 
     threshold [R] = inverse normal of the mean rates. Reference: Vasicek (1987), Probability of
@@ -66,7 +67,7 @@ def conditional_rates(threshold, correlation, z):
     return ndtr((threshold - np.sqrt(correlation) * z) / np.sqrt(1.0 - correlation))
 
 
-def quantile(mass, level):
+def quantile(mass: np.ndarray, level: float) -> int:
     """VaR: the smallest count whose cumulative probability reaches `level`."""
     return int(np.searchsorted(np.cumsum(mass), level * (1.0 - 1e-12)))
 

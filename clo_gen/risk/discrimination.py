@@ -26,16 +26,17 @@ class Ranking:
     loans: int
 
     @property
-    def gini(self):
+    def gini(self) -> float:
         """Accuracy ratio 2 AUC - 1: 0 for chance, 1 for perfect order."""
         return 2.0 * self.auc - 1.0
 
     @property
-    def gini_interval(self):
+    def gini_interval(self) -> tuple[float, float]:
         return 2.0 * self.low - 1.0, 2.0 * self.high - 1.0
 
 
-def ranking(score, defaulted, *, cluster=None, level=0.95):
+def ranking(score: np.ndarray | list[int], defaulted: np.ndarray | list[int], *,
+            cluster: np.ndarray | list[int] | None = None, level: float = 0.95) -> Ranking:
     """Ranking of `score` [N] (higher is worse) against `defaulted` [N] bool.
 
     The error is DeLong's; with `cluster` [N] (an obligor or loan that comes more than once)
@@ -89,7 +90,7 @@ class Brier:
     within_covariance: float  # twice that of forecast and outcome inside a bin
 
     @property
-    def skill(self):
+    def skill(self) -> float:
         """Share of the uncertainty that the forecast removes; nan when nothing happened."""
         return 1.0 - self.score / self.uncertainty if self.uncertainty > 0 else np.nan
 
@@ -107,7 +108,7 @@ def _sums(forecast, defaulted, bins):
     return where, size, *means
 
 
-def brier(forecast, defaulted, *, bins=10):
+def brier(forecast: np.ndarray, defaulted: np.ndarray, *, bins: int = 10) -> Brier:
     """Brier of probabilities `forecast` [N] against `defaulted` [N] bool, in quantile bins.
 
     The two last parts make the sum exact for forecasts that differ inside a bin.
@@ -125,14 +126,16 @@ def brier(forecast, defaulted, *, bins=10):
         within_covariance=float(2.0 * (inside * (y - rate[where])).mean()))
 
 
-def calibration(forecast, defaulted, *, bins=10):
+def calibration(forecast: np.ndarray, defaulted: np.ndarray, *,
+                bins: int = 10) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(mean forecast [B], default rate [B], loans [B]) by quantile bin, empty bins left out."""
     p, y = np.asarray(forecast, float), np.asarray(defaulted, float)
     _, size, mean, rate = _sums(p, y, bins)
     return mean[size > 0], rate[size > 0], size[size > 0]
 
 
-def mean_interval(values, cluster, *, level=0.95):
+def mean_interval(values: np.ndarray, cluster: np.ndarray, *,
+                  level: float = 0.95) -> tuple[float, float]:
     """(low, high) of the mean of `values` [N] whose rows depend within `cluster` [N]: normal, with
     the variance of the clusters' sums."""
     _, cluster = np.unique(cluster, return_inverse=True)

@@ -11,6 +11,7 @@ probability density function for double-bounded random processes, Journal of Hyd
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -35,11 +36,11 @@ class Fit:
     note: str = ""
 
     @property
-    def aic(self):
+    def aic(self) -> float:
         return 2.0 * len(self.names) - 2.0 * self.log_likelihood
 
     @property
-    def bic(self):
+    def bic(self) -> float:
         return len(self.names) * np.log(self.observations) - 2.0 * self.log_likelihood
 
 
@@ -93,7 +94,8 @@ def _mass_part(kind, weights):
     return names, shares[:, :-1], (counts * logs).sum(1)
 
 
-def fit(name, x, *, draws=0, block=1, seed=0, level=0.95):
+def fit(name: str, x: Any, *, draws: int = 0, block: int = 1, seed: int = 0,
+        level: float = 0.95) -> Fit:
     """Fit of the family `name` (a key of FAMILIES) to a sample.
 
     x is [n] in [0, 1] (unit families), [n] of at least 0 (positive ones), or [n, 2] of events and
@@ -138,7 +140,7 @@ def _judge(family: Family, x):
                          "least 3")
 
 
-def fit_all(names, x, **options):
+def fit_all(names: Any, x: Any, **options: Any) -> Any:
     """[Fit] of several families to one sample, best AIC first, those that did not converge last."""
     return sorted((fit(name, x, **options) for name in names),
                   key=lambda f: (not f.converged, f.aic))

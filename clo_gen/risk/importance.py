@@ -11,6 +11,8 @@ sampling, JASA 95 (defensive mixtures, control variates); Roberts (2018), The un
 effectiveness of quasirandom sequences.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -34,7 +36,8 @@ class Quantile(struct.PyTreeNode):
     high: jax.Array
 
 
-def log_weight(at, means, shares, others=0.0):
+def log_weight(at: jax.Array, means: jax.Array, shares: jax.Array,
+               others: jax.Array | float = 0.0) -> jax.Array:
     """log p/q [] at the point `at` [J] of a mixture with `means` [M, J] and `shares` [M].
 
     `others` [M]: log q/p of what else each component draws differently.
@@ -42,7 +45,7 @@ def log_weight(at, means, shares, others=0.0):
     return -logsumexp(means @ at - 0.5 * (means**2).sum(-1) + others, b=shares)
 
 
-def even_uniforms(shifts, number):
+def even_uniforms(shifts: jax.Array, number: jax.Array) -> jax.Array:
     """Uniform numbers [J] of point `number` of an even sequence, moved by `shifts` [J] in [0, 1).
 
     The additive recurrence of Roberts: steps 1/g, 1/g^2, ... with g^(J+1) = g + 1, the golden ratio
@@ -56,19 +59,19 @@ def even_uniforms(shifts, number):
     return jnp.clip((shifts + number * steps) % 1.0, _ENDS, 1.0 - _ENDS)
 
 
-def effective_size(weights):
+def effective_size(weights: jax.Array) -> jax.Array:
     """How many equally weighted paths the `weights` [N] are worth: (sum w)^2 / sum w^2; 0 when all
     are 0. Reference: Kish (1965), Survey sampling."""
     square = (weights**2).sum()
     return jnp.where(square > 0, weights.sum() ** 2 / jnp.where(square > 0, square, 1.0), 0.0)
 
 
-def by_replication(values, replications):
+def by_replication(values: jax.Array, replications: int) -> jax.Array:
     """Means [R, ...] of `values` [N, ...]; path i belongs to replication i mod R."""
     return values.reshape(-1, replications, *values.shape[1:]).mean(0)
 
 
-def mean(values, replications=None):
+def mean(values: jax.Array, replications: int | None = None) -> Any:
     """Estimate of the mean of `values` [N]: of independent paths, or of paths that are independent
     between `replications` only."""
     if replications is not None:
@@ -76,7 +79,7 @@ def mean(values, replications=None):
     return Estimate(values.mean(0), values.std(0, ddof=1) / jnp.sqrt(1.0 * values.shape[0]))
 
 
-def controlled_mean(values, controls, replications):
+def controlled_mean(values: jax.Array, controls: jax.Array, replications: int) -> Estimate:
     """Estimate of the mean of `values` [N] less what `controls` [N, Q] with known mean 0 explain.
 
     The slopes that a replication is corrected by are fitted to the others, so the estimate stays
@@ -95,7 +98,7 @@ def controlled_mean(values, controls, replications):
     return mean(jax.vmap(corrected)(jnp.arange(replications)))
 
 
-def quantile(losses, weights, level):
+def quantile(losses: jax.Array, weights: jax.Array, level: jax.Array | float) -> jax.Array:
     """Smallest of `losses` [N] that is exceeded with a weighted probability of at most 1 - level
     []; with equal weights the ceil(level N)-th smallest."""
     order = jnp.argsort(-losses)
@@ -105,7 +108,8 @@ def quantile(losses, weights, level):
     return losses[order][jnp.maximum(last, 0)]
 
 
-def value_at_risk(losses, weights, level, width, replications=None):
+def value_at_risk(losses: jax.Array, weights: jax.Array, level: float, width: float,
+                  replications: int | None = None) -> Quantile:
     """Quantile of `losses` [N] at `level`; its ends are the quantiles `width` standard errors of
     the probability above it to either side."""
     value = quantile(losses, weights, level)
@@ -114,7 +118,8 @@ def value_at_risk(losses, weights, level, width, replications=None):
                     quantile(losses, weights, level + width * error))
 
 
-def conditional_value_at_risk(losses, weights, level, replications=None):
+def conditional_value_at_risk(losses: jax.Array, weights: jax.Array, level: float,
+                              replications: int | None = None) -> Estimate:
     """Estimate of the mean loss beyond the quantile at `level`, VaR + E[(loss - VaR)+] / (1 -
     level); its error is that of the mean, at the quantile found."""
     value = quantile(losses, weights, level)
@@ -122,7 +127,7 @@ def conditional_value_at_risk(losses, weights, level, replications=None):
     return Estimate(value + excess.value / (1.0 - level), excess.error / (1.0 - level))
 
 
-def length_of_least_variance(threshold, share, steps=60):
+def length_of_least_variance(threshold: jax.Array, share: jax.Array, steps: int = 60) -> jax.Array:
     """Shift [] of X ~ N(0, 1) under which P(s X + sqrt(1 - s^2) Y > b) is estimated best by paths
     that shift X alone.
 
@@ -137,7 +142,8 @@ def length_of_least_variance(threshold, share, steps=60):
     return jax.lax.fori_loop(0, steps, step, jnp.zeros_like(threshold))
 
 
-def probit(at, happened, ridge=0.05, steps=30):
+def probit(at: jax.Array, happened: jax.Array, ridge: float = 0.05,
+           steps: int = 30) -> tuple[jax.Array, jax.Array]:
     """(intercept [], slopes [J]) of P(happened | x) = Phi(a + b.x) from points `at` [N, J] drawn
     from any density; `ridge` is the precision of a normal prior of the slopes."""
     design = jnp.concatenate([jnp.ones((at.shape[0], 1), at.dtype), at], 1)

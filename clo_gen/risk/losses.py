@@ -47,7 +47,7 @@ def tail(losses, levels):
     )
 
 
-def yearly_rate(monthly_events, monthly_stock):
+def yearly_rate(monthly_events: jax.Array, monthly_stock: jax.Array) -> jax.Array:
     """Events over the mean opening stock, per year: [T] flows and opening stock -> [T / 12].
 
     Months after the last full year are left out; years without stock give nan.
@@ -72,7 +72,7 @@ class NoteLosses(struct.PyTreeNode):
     severity: jax.Array  # imputed loss of the paths that have one; nan when none has
 
 
-def note_losses(principal, interest):
+def note_losses(principal: jax.Array, interest: jax.Array) -> NoteLosses:
     """NoteLosses of the shares of original balance unpaid at maturity, [N, K] each.
 
     A cash CLO writes no note down, so its loss is imputed: what is still owed at maturity,

@@ -22,7 +22,7 @@ class Uniformity:
     p_value: float
 
 
-def interval_of_count(mass, observed):
+def interval_of_count(mass: np.ndarray, observed: int) -> tuple[float, float]:
     """(F(observed - 1), F(observed)) of a forecast with probabilities `mass` [L] of 0 ... L - 1."""
     total = np.minimum(np.cumsum(mass), 1.0)
     last = len(total) - 1
@@ -30,12 +30,12 @@ def interval_of_count(mass, observed):
     return float(below), float(total[observed] if observed <= last else 1.0)
 
 
-def randomised(below, upto, uniform):
+def randomised(below: np.ndarray, upto: np.ndarray, uniform: np.ndarray) -> np.ndarray:
     """Transforms [...] drawn evenly from the intervals: uniform if the forecast is right."""
     return below + np.asarray(uniform) * (np.asarray(upto) - below)
 
 
-def of_samples(samples, observed, uniform):
+def of_samples(samples: np.ndarray, observed: np.ndarray, uniform: float) -> np.ndarray:
     """Randomised transforms [T] of `observed` [T] in forecasts given as samples [N, T].
 
     The rank among N + 1 exchangeable values, spread evenly over its cell and over ties.
@@ -51,20 +51,21 @@ def _mean_distribution(below, upto, points):
     return np.clip((points - below[..., None]) / width[..., None], 0.0, 1.0).mean(-2)
 
 
-def histogram(below, upto, bins=10):
+def histogram(below: np.ndarray, upto: np.ndarray, bins: int = 10) -> np.ndarray:
     """Heights [bins] of the nonrandomised histogram; 1 everywhere if the forecast is right."""
     edges = np.linspace(0.0, 1.0, bins + 1)
     total = _mean_distribution(np.asarray(below, float), np.asarray(upto, float), edges)
     return np.diff(total) * bins
 
 
-def kolmogorov_smirnov(values):
+def kolmogorov_smirnov(values: np.ndarray) -> Uniformity:
     """Uniformity of continuous (or randomised) transforms [T]; the exact p-value."""
     test = stats.kstest(np.asarray(values, float), "uniform", method="exact")
     return Uniformity(float(test.statistic), float(test.pvalue))
 
 
-def uniformity_of_counts(masses, observed, *, draws=1999, seed=0, points=51):
+def uniformity_of_counts(masses: tuple[np.ndarray, ...], observed: np.ndarray, *, draws: int = 1999,
+                         seed: int = 0, points: int = 51) -> Uniformity:
     """Uniformity of count forecasts `masses` (T arrays) against `observed` [T].
 
     The statistic is the Cramer-von Mises distance between the mean nonrandomised distribution and
@@ -98,7 +99,7 @@ def _berkowitz(z):
     return (y**2).sum(-1) - count * (1.0 + np.log(variance))
 
 
-def berkowitz(values, *, draws=9999, seed=0):
+def berkowitz(values: np.ndarray, *, draws: int = 9999, seed: int = 0) -> Uniformity:
     """Uniformity and independence together of transforms [T], given the first of them.
 
     Likelihood ratio of N(0, 1) against a normal AR(1); the p-value is simulated. It sees mean,

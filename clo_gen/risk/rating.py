@@ -1,5 +1,7 @@
 """Ratings implied by simulated default probability or expected loss; tables from io.tables."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -16,7 +18,7 @@ class RatingTable(struct.PyTreeNode):
     source: str = struct.field(pytree_node=False)
 
 
-def idealised_rate(table: RatingTable, years):
+def idealised_rate(table: RatingTable, years: Any) -> Any:
     """Rate [R] at a horizon [] in years: linear between the horizons, 0 at 0.
 
     Beyond the last horizon, or nan (a class never repaid), the last one's: the rates are then too
@@ -29,7 +31,8 @@ def idealised_rate(table: RatingTable, years):
     return jax.vmap(lambda row: jnp.interp(years, knots, row))(rates)
 
 
-def implied_rating(rate, years, table: RatingTable, *, severity=1.0):
+def implied_rating(rate: jax.Array | float, years: float, table: RatingTable, *,
+                   severity: float = 1.0) -> jax.Array:
     """Index [] into table.names of the best rating whose idealised rate is at least `rate`.
 
     A default probability is compared at severity 1, an expected loss with severity x default rate
@@ -40,7 +43,7 @@ def implied_rating(rate, years, table: RatingTable, *, severity=1.0):
     return jnp.sum(severity * idealised_rate(table, years) < rate)
 
 
-def rating_name(table: RatingTable, index):
+def rating_name(table: RatingTable, index: jax.Array) -> str:
     """Name of an implied rating on the host; "below X" when worse than the last rating X."""
     names = table.names
     return names[int(index)] if int(index) < len(names) else f"below {names[-1]}"

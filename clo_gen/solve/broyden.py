@@ -1,6 +1,8 @@
 """Root of a costly function of few unknowns on the host, from a rough Jacobian."""
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +20,8 @@ class Found:
 LONGEST = 1.0  # step in any unknown, which should be of order one (logarithms)
 
 
-def broyden(f, start, jacobian, bounds, *, tol=1e-3, max_steps=12):
+def broyden(f: Callable, start: Any, jacobian: list[list[float]], bounds: Any, *, tol: float = 1e-3,
+            max_steps: int = 12) -> Found:
     """Found for f(x [P]) -> [P] within `bounds` (low, high): Broyden's good update, one evaluation
     a step.
 

@@ -13,6 +13,8 @@ Structural Safety 20: they also find different answers where there is one basin 
 
 import dataclasses
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +49,7 @@ class Walker:
     least: float = np.inf  # margin of all x tried
 
 
-def nearest_to_origin(rows, right):
+def nearest_to_origin(rows: np.ndarray, right: np.ndarray) -> np.ndarray | None:
     """x [D] of least norm with rows [m, D] @ x <= right [m]; None where the rows allow nothing.
 
     Tries every set of active rows, so it is meant for a handful. Convex: the first point that
@@ -101,7 +103,8 @@ def _aim(walker, away, cosine, search: Search):
     walker.penalty = max(walker.penalty, 2.0 * np.linalg.norm(target) / np.sqrt(steep))
 
 
-def design_points(evaluate, starts, *, away=(), cosine=0.7, search=None):
+def design_points(evaluate: Callable, starts: Any, *, away: Any = (), cosine: float = 0.7,
+                  search: Search | None = None) -> list[Walker]:
     """Walkers after a search from each of `starts` [S, D], side by side; `done`: it settled.
 
     evaluate(x [S, D]) -> (margins [S], slopes [S, D]) is called once a step for all. `away` holds

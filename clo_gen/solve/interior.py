@@ -5,6 +5,8 @@ of equal shape batch under vmap. Reference: Mehrotra (1992); Nocedal and Wright,
 Optimization, algorithm 14.3 (with upper bounds) and section 16.6.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -53,14 +55,14 @@ def _transposed(p: Scaled, y):
     return jnp.concatenate([y @ p.rows, p.unit * jnp.tile(y, 2)])
 
 
-def residuals(p: Scaled, v: Point):
+def residuals(p: Scaled, v: Point) -> tuple[jax.Array, jax.Array, jax.Array]:
     """(rows [m], bounds, stationarity [n + 2m]): what is missing."""
     bounds = jnp.where(p.bounded, p.high - v.z - v.gap, 0.0)
     slope = p.cost + p.curvature * v.z - _transposed(p, v.y) - v.low_dual + v.high_dual
     return p.rhs - _times(p, v.z), bounds, slope
 
 
-def error(p: Scaled, v: Point):
+def error(p: Scaled, v: Point) -> jax.Array:
     """Largest residual [], of slopes relative to costs above 1, and the sum of all products: the
     gap to the dual objective."""
     rows, bounds, slope = residuals(p, v)
@@ -68,7 +70,7 @@ def error(p: Scaled, v: Point):
     return jnp.stack([*worst, (v.z * v.low_dual).sum() + (v.gap * v.high_dual).sum()]).max()
 
 
-def factor(p: Scaled, v: Point):
+def factor(p: Scaled, v: Point) -> tuple[jax.Array, jax.Array, jax.Array]:
     """(weights d [n + 2m], diagonal scale [m], Cholesky factor [m, m]) of rows d rows'."""
     n, m = p.rows.shape[1], p.rows.shape[0]
     d = 1.0 / (p.curvature + v.low_dual / v.z + v.high_dual / v.gap)
@@ -82,7 +84,9 @@ def factor(p: Scaled, v: Point):
     return d, scale, jnp.linalg.cholesky(unit_diagonal + ridge)
 
 
-def direction(p: Scaled, v: Point, factored, missing, low_aim, high_aim):
+def direction(p: Scaled, v: Point, factored: tuple[jax.Array, jax.Array, jax.Array],
+              missing: tuple[jax.Array, jax.Array, jax.Array], low_aim: jax.Array,
+              high_aim: jax.Array) -> Point:
     """Newton direction that fills `missing` (residuals) and moves the products z low_dual and
     gap high_dual by the aims [n + 2m]. Linear in the last three arguments."""
     d, scale, chol = factored
@@ -145,7 +149,7 @@ def _start(p: Scaled):
                  low_dual=low_dual, high_dual=jnp.where(p.bounded, 2.0, 0.0))
 
 
-def run(p: Scaled):
+def run(p: Scaled) -> Any:
     """(best Point seen, steps taken): stops at TOLERANCE, at MAX_STEPS or when steps fail."""
     def go_on(carry):
         _, _, best_error, stale, steps = carry

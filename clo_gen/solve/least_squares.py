@@ -1,6 +1,7 @@
 """Nonlinear least squares of a few unknowns on the host, with what the data say of each."""
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ class LeastSquares:
     converged: bool
 
 
-def compiled(function, example, data):
+def compiled(function: Callable, example: jax.Array | np.ndarray, data: jax.Array) -> Callable:
     """x [P] -> (function(x, data) [Q], its jacobian [Q, P]) as NumPy arrays, compiled once."""
     both = jax.jit(lambda x, data: (function(x, data), jax.jacfwd(function)(x, data)))
     ready = both.lower(jnp.asarray(example), data).compile()
@@ -30,7 +31,9 @@ def compiled(function, example, data):
     return call
 
 
-def solve(residual, prior, start=None, *, max_steps=60, tol=1e-10):
+def solve(residual: Callable, prior: jax.Array | np.ndarray,
+          start: jax.Array | np.ndarray | None = None, *, max_steps: int = 60,
+          tol: float = 1e-10) -> LeastSquares:
     """LeastSquares of residual(x [P]) -> (values [Q], jacobian [Q, P]) on the host, with a normal
     prior N(0, prior^2) of each x; the values are in standard deviations of the data.
 

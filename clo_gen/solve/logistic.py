@@ -1,10 +1,13 @@
 """Penalised logistic regression on the host, by Newton's method."""
 
+from typing import Any
+
 import numpy as np
 from scipy.special import expit
 
 
-def fit(design, outcome, prior, offset=0.0, *, steps=50, tol=1e-8):
+def fit(design: np.ndarray, outcome: Any, prior: np.ndarray, offset: np.ndarray | float = 0.0, *,
+        steps: int = 50, tol: float = 1e-8) -> tuple[np.ndarray, np.ndarray, bool]:
     """(coefficients [K], covariance [K, K], converged) of P(outcome) = expit(offset + design @ b).
 
     `design` [N, K], `outcome` [N] 0 or 1, `prior` [K] standard deviations of a normal prior of b.

@@ -1,12 +1,16 @@
 """Unconstrained minimisation of a smooth objective on the host (fits, not graph code)."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import numpy as np
 from jax.flatten_util import ravel_pytree
 from scipy.optimize import minimize
 
 
-def bfgs(objective, start, data, *, max_steps=500, tol=1e-6):
+def bfgs(objective: Callable, start: Any, data: Any, *, max_steps: int = 500,
+         tol: float = 1e-6) -> tuple[Any, bool]:
     """Minimiser of objective(x, data) over the pytree `start`; returns (x, converged).
 
     Converged: the gradient's largest entry is at most `tol` times (1 + |objective|).

@@ -1,5 +1,8 @@
 """Minimisation of a smooth function of few unknowns, made for batches of small fits."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -33,7 +36,8 @@ def _step(found, damping, longest):
     return step * jnp.minimum(1.0, longest / length), gain
 
 
-def newton(objective, start, data, *, steps=60, tol=1e-10, longest=2.0):
+def newton(objective: Callable, start: jax.Array, data: Any, *, steps: int = 60,
+           tol: float = 1e-10, longest: float = 2.0) -> Minimum:
     """Minimum of objective(x [P], data) from `start`; vmap over starts or data for a batch.
 
     Levenberg damping: a step that does not lower the value is taken back and shortened. `longest`

@@ -72,7 +72,7 @@ def _scale(p: Program):
         cost_size=cost_size)
 
 
-def search(program: Program):
+def search(program: Program) -> Found:
     """Found: the solution without derivatives."""
     p = jax.lax.stop_gradient(_scale(program))
     point, steps = jax.lax.stop_gradient(run(p))
@@ -80,7 +80,7 @@ def search(program: Program):
     return Found(jnp.where(program.high > 0, point.z[:size] * p.size, 0.0), point, steps)
 
 
-def solution(program: Program, found: Found):
+def solution(program: Program, found: Found) -> Solution:
     """Solution of the program that `found` solves, differentiable in all the program's numbers.
 
     Derivatives, forward or reverse, once, are those of the KKT conditions (implicit function
@@ -107,7 +107,7 @@ def solution(program: Program, found: Found):
         residual=error(fixed, v), steps=found.steps)
 
 
-def solve(program: Program):
+def solve(program: Program) -> Solution:
     """Solution of a program, differentiable as `solution` is.
 
     Always returns: judge `residual`, and `excess` where rows are soft. Of many
@@ -116,7 +116,7 @@ def solve(program: Program):
     return solution(program, search(program))
 
 
-def lagrangian(program: Program, solution: Solution):
+def lagrangian(program: Program, solution: Solution) -> jax.Array:
     """Objective [] whose derivative in the program's numbers is the price of each of them.
 
     The solution is held fixed (envelope theorem), so no linear system is solved and degenerate

@@ -1,5 +1,8 @@
 """Batched root finding. jaxopt is imported in solve/ only, so it can be replaced here."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import jaxopt
@@ -12,7 +15,8 @@ class Root(struct.PyTreeNode):
     converged: jax.Array  # [] bool: the bracket held a sign change and was narrowed to tol
 
 
-def bisect(f, args, low, high, *, tol=1e-10, max_steps=60):
+def bisect(f: Callable, args: Any, low: jax.Array | float, high: jax.Array | float, *,
+           tol: float = 1e-10, max_steps: int = 60) -> Root:
     """Root of f(x, args) in [low, high], differentiable in args; vmap over args for a batch.
 
     Without a sign change in the bracket, x is meaningless and `converged` is False.
@@ -40,7 +44,8 @@ def bisect(f, args, low, high, *, tol=1e-10, max_steps=60):
     return Root(x, (rising | falling) & (narrow | (error <= tol)))
 
 
-def narrow(passes, fail, good, steps):
+def narrow(passes: Callable, fail: jax.Array, good: jax.Array,
+           steps: int) -> tuple[jax.Array, jax.Array]:
     """(last that fails, last that passes) after halving [fail, good] `steps` times.
 
     For step functions: passes(x) is a bool, taken to be False at `fail` and True at `good`; the

@@ -10,6 +10,7 @@ optimization by successive linear programming.
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 from scipy.optimize import linprog
@@ -51,8 +52,9 @@ def _step(slope, margins, jacobian, x, radius, limits: Limits, penalty):
     return solved.x[:n] if solved.success and solved.x is not None else None
 
 
-def climb(evaluate, start, limits: Limits, *, radius=0.2, smallest=2e-3, steps=40, penalty=20.0,
-          on_step=lambda n: None):
+def climb(evaluate: Callable, start: np.ndarray, limits: Limits, *, radius: float = 0.2,
+          smallest: float = 2e-3, steps: int = 40, penalty: float = 20.0,
+          on_step: Callable = lambda n: None) -> Found:
     """Found from `start` [n], which must respect `limits`.
 
     evaluate(x) -> (value, slope [n], margins [m], jacobian [m, n]). `radius` and `smallest` are
