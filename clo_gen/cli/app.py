@@ -99,7 +99,7 @@ def sharing(shared):
             shared(screen, functools.partial(action, **asked), **arguments)
 
         both = sorted([*own, *common], key=lambda p: p.default is not p.empty)
-        run.__signature__ = inspect.Signature([first, *(p.replace(
+        run.__signature__ = inspect.Signature([first, *(p.replace(  # type: ignore[attr-defined]
             kind=inspect.Parameter.KEYWORD_ONLY) for p in both)])
         run.__name__, run.__module__, run.__doc__ = (
             action.__name__, action.__module__, action.__doc__)
@@ -156,7 +156,7 @@ def set_up_jax():
         jax.config.update("jax_num_cpu_devices", max(2, len(os.sched_getaffinity(0))))
     except (AttributeError, RuntimeError):  # no affinity on this system, or jax already started
         pass
-    if not jax.config.jax_compilation_cache_dir:
+    if not jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
         jax.config.update("jax_compilation_cache_dir", str(_compiled()))
         jax.config.update("jax_compilation_cache_max_size", COMPILED_BYTES)
 
