@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -13,9 +13,10 @@ import pandas as pd
 from clo_gen import learned, provenance
 from clo_gen.cash.schedule import schedule
 from clo_gen.io import tables
-from clo_gen.io.config import RunConfig, curve_table, cutoff_month, read_scenarios
+from clo_gen.io.config import MacroConfig, RunConfig, curve_table, cutoff_month, read_scenarios
 from clo_gen.io.deal import LoadedDeal, read_deal
 from clo_gen.io.deal_arrays import purchases
+from clo_gen.io.deal_terms import DealTerms
 from clo_gen.io.given_paths import read_paths
 from clo_gen.io.macro import MacroHistory, moodys_baa, read_macro
 from clo_gen.io.panel import CountHistory, read_rating_events, transition_counts
@@ -120,7 +121,8 @@ def fit_transitions(config: Any, counts: CountHistory, macro: MacroHistory, seri
     return models | {"logit_free": free, "logit": logit}
 
 
-def covariates_at(names, macro: MacroHistory, series, months):
+def covariates_at(names: Sequence[str], macro: MacroHistory, series: Sequence[str],
+                  months: Any) -> np.ndarray:
     """Covariates [len(months), Z] of real history."""
     frame = macro.until(months[-1], series)
     first = frame.index.get_indexer(pd.PeriodIndex([months[0]]))[0]
@@ -132,7 +134,8 @@ def covariates_at(names, macro: MacroHistory, series, months):
     return np.asarray(paths(names, series, values[first:], values[:first]))
 
 
-def fit_macro(config, macro: MacroHistory, last_month):
+def fit_macro(config: MacroConfig, macro: MacroHistory,
+              last_month: pd.Period) -> tuple[Any, np.ndarray, pd.Period, pd.Period]:
     """(generator params, recent history [H, M], first month, last month) up to `last_month`.
 
     A learned generator is not fitted here: its params are None.
@@ -174,7 +177,8 @@ class Market:
     trained: dict | None  # what a learned generator says of its data
 
 
-def load_market(config: RunConfig, folder, last_month, months):
+def load_market(config: RunConfig, folder: pathlib.Path, last_month: pd.Period,
+                months: int) -> Market:
     """Market known at the end of `last_month`, with scenarios over `months` months."""
     macro = load_macro(config.macro, folder, last_month)
     params, recent, first, last = fit_macro(config.macro, macro, last_month)
@@ -188,10 +192,10 @@ def load_market(config: RunConfig, folder, last_month, months):
         seen = pd.Period(params.trained_until, "M")
         # The regime labels shift the paths already; the overlays supply the rest.
         table = learned.calibrated(params, table, recent)
-    if config.macro.generator == "paths":
+    if config.macro.paths is not None:
         sample = scenario_paths.sample
-        params = scenario_paths.PathSet(read_paths(folder / config.macro.paths, series,
-                                                   config.scenarios[0], months))
+        params = scenario_paths.PathSet(jnp.asarray(read_paths(
+            folder / config.macro.paths, series, config.scenarios[0], months)))
     return Market(macro, params, sample, recent, first, last, seen,
                   {name: table[name] for name in config.scenarios}, about)
 
@@ -215,12 +219,13 @@ def load_trajectory(config: RunConfig, folder: str | pathlib.Path) -> tuple[Any,
             about | {"seen": pd.Period(model.trained_until, "M")})
 
 
-def load_tape(config: RunConfig, folder, deal_terms, frame=None):
+def load_tape(config: RunConfig, folder: pathlib.Path, deal_terms: DealTerms,
+              frame: pd.DataFrame | None = None) -> LoadedTape:
     """LoadedTape of a DataFrame of tape columns, or as named by the config: a file, or synthetic
     terms of the deal's target par."""
     indices = tuple(config.indices)
-    common = dict(cutoff=deal_terms.closing, space=RATING, indices=indices,
-                  recovery_by_lien=config.recovery.by_lien)
+    common: dict[str, Any] = {"cutoff": deal_terms.closing, "space": RATING, "indices": indices,
+                              "recovery_by_lien": config.recovery.by_lien}
     if frame is not None:
         return read_tape(frame, **common)
     if config.tape.file:
@@ -293,7 +298,8 @@ def assemble(config: RunConfig, folder: pathlib.Path, *,
     today = jax.jit(index_now, static_argnums=2)(market.recent, curves, columns)
     inputs = Inputs(tape=loans, schedule=jax.jit(schedule)(loans, deal.calendar, today),
                     deal=deal.deal, calendar=deal.calendar, curves=jnp.asarray(curves),
-                    history=market.recent, purchases=purchases(deal.terms, RATING.live))
+                    history=jnp.asarray(market.recent),
+                    purchases=purchases(deal.terms, RATING.live))
     setup = Setup(
         space=RATING, mode=config.mode,
         recovery_lag=config.recovery.lag_months,

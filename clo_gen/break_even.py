@@ -5,6 +5,8 @@ The pool runs under assumption vectors (cash.vectors) in place of the simulation
 deal's waterfall; all classes are searched in one batch.
 """
 
+from collections.abc import Callable, Mapping, Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,11 +16,12 @@ from clo_gen.deal.waterfall import run_waterfall
 from clo_gen.io.problems import Problems
 from clo_gen.numerics import lesser, safe_ratio
 from clo_gen.pipeline import Inputs, Setup
-from clo_gen.records import Vectors
-from clo_gen.risk.break_even import first_loss_cdr
+from clo_gen.records import Collections, TrancheCash, Vectors
+from clo_gen.risk.break_even import BreakEven, first_loss_cdr
 
 
-def collections_under(inputs: Inputs, assumed: Vectors, *, setup: Setup):
+def collections_under(inputs: Inputs, assumed: Vectors, *,
+                      setup: Setup) -> tuple[Collections, jax.Array]:
     """(Collections of the pool, indices by month [T, I]) under `assumed` vectors."""
     i = inputs
     index = jnp.stack([i.curves[1:, n] if c < 0 else jnp.full(i.curves.shape[0] - 1,
@@ -28,7 +31,7 @@ def collections_under(inputs: Inputs, assumed: Vectors, *, setup: Setup):
                                lag=setup.recovery_lag), index
 
 
-def under_vectors(inputs: Inputs, assumed: Vectors, *, setup: Setup):
+def under_vectors(inputs: Inputs, assumed: Vectors, *, setup: Setup) -> TrancheCash:
     """TrancheCash of the pool and deal under `assumed` vectors, the indices on their forward curve
     or, where they follow a macro series, at their value on the cut-off date.
 
@@ -49,7 +52,8 @@ def under_vectors(inputs: Inputs, assumed: Vectors, *, setup: Setup):
                          new=new)
 
 
-def flat_vectors(inputs: Inputs, cdr, cpr, severity):
+def flat_vectors(inputs: Inputs, cdr: jax.Array | float, cpr: jax.Array | float,
+                 severity: jax.Array | float) -> Vectors:
     """Vectors at constant yearly rates; months count as 30/360."""
     months = inputs.schedule.opening.shape[0]
     ones = jnp.ones(months)
@@ -57,7 +61,8 @@ def flat_vectors(inputs: Inputs, cdr, cpr, severity):
                    default_at_maturity=jnp.zeros(()))
 
 
-def first_loss_cdrs(inputs: Inputs, cpr, severity, *, setup: Setup):
+def first_loss_cdrs(inputs: Inputs, cpr: jax.Array | float, severity: jax.Array | float, *,
+                    setup: Setup) -> BreakEven:
     """risk.break_even.BreakEven over the K-1 debt classes at constant `cpr` and `severity`: a class
     is hit once principal or deferred interest is unpaid at maturity."""
     # The inputs stay outside the solver's arguments: what loans pay is summed once for all.
@@ -70,7 +75,7 @@ def first_loss_cdrs(inputs: Inputs, cpr, severity, *, setup: Setup):
     return first_loss_cdr(unpaid, (jnp.asarray(cpr, float), jnp.asarray(severity, float)))
 
 
-def compile_batch(setup: Setup):
+def compile_batch(setup: Setup) -> Callable[[Inputs, jax.Array, jax.Array], BreakEven]:
     """Compiled (inputs, cpr [N], severity [N]) -> BreakEven [N, K-1]: all searches in one batch."""
     def batch(inputs, cpr, severity):
         return jax.vmap(lambda c, s: first_loss_cdrs(inputs, c, s, setup=setup))(cpr, severity)
@@ -82,7 +87,8 @@ TIMINGS = {"early": (0.4, 0.3, 0.15, 0.1, 0.05), "even": (0.2, 0.2, 0.2, 0.2, 0.
            "late": (0.05, 0.1, 0.15, 0.3, 0.4)}  # shares of all defaults by year: our choice
 
 
-def timing_curves(timings, months):
+def timing_curves(timings: Mapping[str, Sequence[float]] | None,
+                  months: int) -> tuple[tuple[str, ...], np.ndarray]:
     """(names, monthly shares [n, months]) of default timings {name: shares by year}; None: TIMINGS.
 
     Raises InputError unless shares are not negative and sum to 1 within the months.
@@ -103,7 +109,8 @@ def timing_curves(timings, months):
     return tuple(timings), np.stack(rows)
 
 
-def timed_vectors(inputs: Inputs, rate, timing, cpr, severity):
+def timed_vectors(inputs: Inputs, rate: jax.Array | float, timing: jax.Array,
+                  cpr: jax.Array | float, severity: jax.Array | float) -> Vectors:
     """Vectors that aim at defaults of `rate` x timing[t] of the pool in month t; less default once
     `cpr` or a maturity leaves less."""
     flat = flat_vectors(inputs, 0.0, cpr, severity)
@@ -117,7 +124,9 @@ def timed_vectors(inputs: Inputs, rate, timing, cpr, severity):
     return flat.replace(cdr=1.0 - (1.0 - hazard) ** 12)
 
 
-def break_even_default_rates(inputs: Inputs, timing, shift, cpr, severity, *, setup: Setup):
+def break_even_default_rates(inputs: Inputs, timing: jax.Array, shift: jax.Array | float,
+                             cpr: jax.Array | float, severity: jax.Array | float, *,
+                             setup: Setup) -> BreakEven:
     """risk.break_even.BreakEven over the K-1 debt classes: the share of the pool's par that has
     defaulted, along `timing` [T], when principal or deferred interest of the class is first unpaid.
 

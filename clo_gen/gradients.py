@@ -27,14 +27,15 @@ import jax.numpy as jnp
 from flax import struct
 
 from clo_gen.models import loan_states
+from clo_gen.pipeline import Setup
 
 
-def expected(setup):
+def expected(setup: Setup) -> Setup:
     """`setup` with state probabilities pushed in place of draws."""
     return dataclasses.replace(setup, mode="expected")
 
 
-def scored(setup):
+def scored(setup: Setup) -> Setup:
     """`setup` with the draws of `markov` and their log-probability; trajectories keep their own."""
     return setup if setup.mode == "trajectory" else dataclasses.replace(setup, mode="scored")
 
@@ -44,7 +45,7 @@ def _relaxed(temperature, straight_through):
     return loan_states.relaxed(temperature, straight_through)
 
 
-def relaxed(setup, temperature, *, straight_through=False):
+def relaxed(setup: Setup, temperature: float, *, straight_through: bool = False) -> Setup:
     """`setup` with Gumbel-softmax states at `temperature` (a number > 0)."""
     return dataclasses.replace(setup, mode=_relaxed(temperature, straight_through))
 

@@ -105,7 +105,7 @@ def index_now(history: jax.Array, curves: jax.Array, columns: Any) -> jax.Array:
     return jnp.stack([curves[0, i] if c < 0 else history[-1, c] for i, c in enumerate(columns)])
 
 
-def with_tape(inputs, tape, *, setup):
+def with_tape(inputs: Inputs, tape: Tape, *, setup: Setup) -> Inputs:
     """`inputs` with another tape of the same size, its contracts planned anew; differentiable."""
     now = index_now(inputs.history, inputs.curves, setup.index_columns)
     return inputs.replace(tape=tape, schedule=schedule.schedule(tape, inputs.calendar, now))

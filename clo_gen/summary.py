@@ -208,7 +208,7 @@ def read_summary(folder: str | pathlib.Path) -> dict[str, Any]:
     return summary
 
 
-def tranche_table(summary):
+def tranche_table(summary: dict[str, Any]) -> pd.DataFrame:
     """Rows of tranches.csv: one a scenario and class."""
     rows = []
     for name, scenario in summary["scenarios"].items():

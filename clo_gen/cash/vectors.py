@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from clo_gen.cash import loans, pool
-from clo_gen.records import Deal, Flows, Schedule, Tape, Vectors
+from clo_gen.records import Collections, Deal, Flows, Schedule, Tape, Vectors
 from clo_gen.states import StateSpace
 
 
@@ -20,7 +20,7 @@ def period_rate(yearly: jax.Array | float, years: jax.Array) -> jax.Array:
     return jnp.where(some_left, 1.0 - jnp.where(some_left, 1.0 - yearly, 1.0) ** years, 1.0)
 
 
-def outcome_shares(vectors: Vectors):
+def outcome_shares(vectors: Vectors) -> jax.Array:
     """Share [T, 3] of what was live at the start that survives, prepays and defaults in a period.
 
     Prepayment is of what did not default.
@@ -41,7 +41,8 @@ def _one_outcome(tape: Tape, space: StateSpace):
                  distressed=jnp.where(is_ccc, survive, 0.0))
 
 
-def accrued_interest(tape: Tape, schedule: Schedule, index):
+def accrued_interest(tape: Tape, schedule: Schedule,
+                     index: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Interest [T, L] accrued of a living loan at the start and at the end of each period."""
     def period(start, x):
         contract, rates = x
@@ -51,8 +52,9 @@ def accrued_interest(tape: Tape, schedule: Schedule, index):
     return jax.lax.scan(period, jnp.zeros_like(tape.balance), (schedule, index))[1]
 
 
-def collections(tape: Tape, schedule: Schedule, vectors: Vectors, deal: Deal, index, *, space,
-                lag, prepay_first=False, write_off=pool.WRITE_OFF):
+def collections(tape: Tape, schedule: Schedule, vectors: Vectors, deal: Deal, index: jax.Array, *,
+                space: StateSpace, lag: int, prepay_first: bool = False,
+                write_off: int = pool.WRITE_OFF) -> Collections:
     """Collections [T] under `vectors`, differentiable in them.
 
     `index` [T, I] is the rate of each index. `lag` and `write_off` are in periods, `lag` a static

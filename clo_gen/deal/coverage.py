@@ -66,7 +66,7 @@ def oc_cure_from_principal(adjusted: jax.Array, debt: jax.Array, trigger: jax.Ar
     return greater(trigger * debt - adjusted, 0.0) / (trigger - 1.0)
 
 
-def diversion_need(adjusted, debt, trigger):
+def diversion_need(adjusted: jax.Array, debt: jax.Array, trigger: jax.Array) -> jax.Array:
     """Par to buy so that (adjusted + need) / debt reaches the trigger."""
     return greater(trigger * debt - adjusted, 0.0)
 

@@ -2,6 +2,7 @@
 
 import functools
 import operator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ from flax import struct
 
 from clo_gen.deal import coverage, steps
 from clo_gen.deal.claims import ACCOUNTS, Claims, claims_of_step, tests_of_step
+from clo_gen.deal.steps import Waterfall
 from clo_gen.numerics import gate, greater, lesser, occurs
 
 
@@ -109,7 +111,8 @@ def _fails(step, ratio, trigger, temperature):
     return 1.0 - gate(ratio, trigger, temperature)
 
 
-def limit_of(step, ledger, today: Today, account, claims, waterfall, senior):
+def limit_of(step: Any, ledger: Ledger, today: Today, account: int, claims: Claims,
+             waterfall: Waterfall, senior: dict) -> tuple[Any, dict]:
     """(what the step may spend, {test: (ratio, what it alone would take)})."""
     cash = ledger.cash[account]
     match step:

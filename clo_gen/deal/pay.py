@@ -6,6 +6,7 @@ Cash only moves from an account to a claim or to another account.
 
 import functools
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -94,7 +95,7 @@ def _touched(segment, which, claims, waterfall):
     return sorted(owed), sorted(cash)
 
 
-def in_branch(runs, f, like=None):
+def in_branch(runs: jax.Array, f: Callable[[], Any], like: Any = None) -> Any:
     """f() if `runs` [] (always true, the same for every path), else zeros as in `like`.
 
     The branch keeps XLA on the CPU from computing all of f anew for everything that is read from

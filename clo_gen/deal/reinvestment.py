@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from clo_gen.deal.coverage import Collateral
 from clo_gen.numerics import greater, lesser, safe_ratio
-from clo_gen.records import NewCollateral
+from clo_gen.records import Deal, NewCollateral
 
 
 class Bought(struct.PyTreeNode):
@@ -107,10 +108,11 @@ def counted_per_spent(new: NewCollateral, threshold: jax.Array) -> jax.Array:
     return (1.0 - purchase_haircut(new, threshold)) / new.price
 
 
-def whole_collateral(own, stock, alive, deal, new):
+def whole_collateral(own: Collateral, stock: Bought | None, alive: jax.Array, deal: Deal,
+                     new: NewCollateral | None) -> Collateral:
     """Collateral of the part of the deal that is not called, bought collateral included."""
     c = own
-    if new is not None:
+    if new is not None and stock is not None:
         par, ccc = stock.par.sum(), stock.par @ new.is_ccc
         worth = lesser(new.recovery_rate, deal.defaulted_price)
         haircut = purchase_haircut(new, deal.discount_threshold)

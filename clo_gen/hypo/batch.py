@@ -5,6 +5,8 @@ A deal's result does not depend on the batch it is in: every batch runs in block
 
 import functools
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -84,6 +86,6 @@ def _in_batch(solve, args):
     return jax.tree.map(lambda x: np.asarray(x)[:count], solve(*placed))
 
 
-def stacked(records):
+def stacked(records: Sequence[Any]) -> Any:
     """One record with a leading axis from a list of records of equal shapes."""
     return jax.tree.map(lambda *leaves: np.stack([np.asarray(x) for x in leaves]), *records)

@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +12,13 @@ import numpy as np
 
 from clo_gen.assembly import assemble
 from clo_gen.break_even import break_even_default_rates, timing_curves
+from clo_gen.hypo.objects import Obligor
 from clo_gen.hypo.tape import as_tape
 from clo_gen.io.config import read_config
 from clo_gen.io.deal import read_deal
+
+if TYPE_CHECKING:  # pandas is imported where a table is made
+    import pandas as pd
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,11 +32,11 @@ class DefaultRates:
     notes: tuple[str, ...]
 
     @property
-    def lowest(self):
+    def lowest(self) -> np.ndarray:
         """[K - 1] lowest rate over the scenarios."""
         return self.rate.min(0)
 
-    def to_frame(self):
+    def to_frame(self) -> "pd.DataFrame":
         """DataFrame with one row a scenario and one column a class."""
         import pandas as pd
 
@@ -45,8 +51,11 @@ def _search(setup):
                             (None, 0, 0, None, None)))
 
 
-def break_even_default_rate(obligors, deal, *, was, warr, wal, timings=None,
-                            shifts=(-0.01, 0.0, 0.02), cpr=0.15, overrides=()):
+def break_even_default_rate(
+        obligors: Mapping[str, Obligor] | Iterable[Obligor], deal: str | pathlib.Path, *,
+        was: float, warr: float, wal: float, timings: Mapping[str, Sequence[float]] | None = None,
+        shifts: Sequence[float] = (-0.01, 0.0, 0.02), cpr: float = 0.15,
+        overrides: Iterable[str] = ()) -> DefaultRates:
     """DefaultRates of a pool in a deal (TOML path), all scenarios and classes in one batch.
 
     `timings` {name: shares of all defaults by year} (default: early, even, late), `shifts` what is

@@ -81,7 +81,8 @@ def array(values: Any) -> Any:
         return None
 
 
-def exceptions(problems, name, given, base, base_name):
+def exceptions(problems: Problems, name: str, given: Any, base: Any,
+               base_name: str) -> list[float]:
     """Unit exceptions, falling; those that equal the base have no effect and are left out."""
     if given is None:
         return []

@@ -81,7 +81,7 @@ def stressed_portfolio(limits: QualityLimits, trading: Trading, positions: Posit
 
 
 def closest_portfolio(limits: QualityLimits, trading: Trading, positions: Positions, *,
-                      industries, curvature=0.0):
+                      industries: int, curvature: float = 0.0) -> Traded:
     """Traded: the portfolio within the limits that trades least; `objective` is the par bought.
 
     A portfolio that passes every test stays as it is. `curvature` adds half of itself times the
@@ -95,7 +95,8 @@ def closest_portfolio(limits: QualityLimits, trading: Trading, positions: Positi
 
 
 def least_cushion_portfolio(monitor: FormulaProblem, limits: QualityLimits, trading: Trading,
-                            positions: Positions, *, industries, region=None, steps=20):
+                            positions: Positions, *, industries: int,
+                            region: jax.Array | None = None, steps: int = 20) -> Traded:
     """Traded: a portfolio of lowest CDO Monitor cushion that trading reaches within the limits.
 
     `objective` is adjusted BDR - cushion - SDR; spread, recovery, life and `level` of the ratings

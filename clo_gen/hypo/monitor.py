@@ -75,7 +75,7 @@ def sdr_at(p: FormulaProblem, pool: Pool, score: jax.Array) -> jax.Array:
     return adjusted_bdr(p) - p.monitor_cushion - _cushion_at(p, pool)(score)
 
 
-def solve_formula(p: FormulaProblem, pool: Pool):
+def solve_formula(p: FormulaProblem, pool: Pool) -> FormulaResult:
     """FormulaResult of one deal, always; `is_solve` is False where even the best mixture fails.
 
     The document's last step walks down in small chunks from the root until BDR > SDR. Bisection

@@ -53,10 +53,12 @@ def pool_size(count: int) -> int:
     return OBLIGORS * 2 ** max(math.ceil(math.log2(count / OBLIGORS)), 0)
 
 
-def discrete_inputs(*, pool_par, conc_limit_basis, dscore_min, ob_max, ind_max, riskscore_max,
-                    ob_exceptions, ind_exceptions, ob_floor, ind_floor, risk_score_tbl=None,
-                    tables=None, force_high=None, force_low=None, is_simple_industry=False,
-                    n_simple_industry=40, source="hypo_pool_discrete_constraints"):
+def discrete_inputs(*, pool_par: Any, conc_limit_basis: Any, dscore_min: Any, ob_max: Any,
+                    ind_max: Any, riskscore_max: Any, ob_exceptions: Any, ind_exceptions: Any,
+                    ob_floor: Any, ind_floor: Any, risk_score_tbl: Any = None, tables: Any = None,
+                    force_high: Any = None, force_low: Any = None, is_simple_industry: Any = False,
+                    n_simple_industry: Any = 40,
+                    source: str = "hypo_pool_discrete_constraints") -> dict[str, Any]:
     """Judged inputs of one deal as plain numbers; raises InputError with every problem.
 
     `tables` may hold "dscore" [n, 2] (lower bound, score) and "ind_codes" [n]; what is missing is
@@ -158,11 +160,12 @@ def _locks(i):
                  np.asarray(high_share, float))
 
 
-def formula_inputs(*, hypo_pool_diversity, run_mode, rs_abs_max, coef_bdr, coef_sdr=None,
-                   risk_score_tbl=None, IDT_sp=None, WARF_sp=None, rvst_target_par,
-                   collat_prin_amt, was, warr, wal, rs_bound_lower, rs_bound_higher,
-                   monitor_cushion=None, force_high=None, force_low=None,
-                   source="hypo_pool_formula_constraints"):
+def formula_inputs(*, hypo_pool_diversity: Any, run_mode: Any, rs_abs_max: Any, coef_bdr: Any,
+                   coef_sdr: Any = None, risk_score_tbl: Any = None, IDT_sp: Any = None,
+                   WARF_sp: Any = None, rvst_target_par: Any, collat_prin_amt: Any, was: Any,
+                   warr: Any, wal: Any, rs_bound_lower: Any, rs_bound_higher: Any,
+                   monitor_cushion: Any = None, force_high: Any = None, force_low: Any = None,
+                   source: str = "hypo_pool_formula_constraints") -> dict[str, Any]:
     """Judged inputs of one deal; raises InputError with every problem."""
     p = Problems(source)
     names, pool = checks.obligors(p, hypo_pool_diversity)

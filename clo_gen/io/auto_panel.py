@@ -6,6 +6,7 @@ Two files: one row a loan, and one row a loan and month, as drawn from the SEC's
 """
 
 import dataclasses
+import pathlib
 
 import numpy as np
 import pandas as pd
@@ -101,7 +102,8 @@ class LoanPanel:
         return self.first[:, None] + np.arange(self.state.shape[1])
 
 
-def read_auto_panel(loans_path, months_path, *, trust=None):
+def read_auto_panel(loans_path: str | pathlib.Path, months_path: str | pathlib.Path, *,
+                    trust: str | None = None) -> LoanPanel:
     """LoanPanel of every loan that both files know, of one `trust` or of all.
 
     Raises InputError with every problem: missing columns, values out of range, loans without terms,

@@ -104,13 +104,13 @@ def load_record(path: str | pathlib.Path) -> Any:
     return _unpack(structure["record"], arrays, path), structure["about"]
 
 
-def save_state(path, state, about=None):
+def save_state(path: str | pathlib.Path, state: Any, about: dict | None = None) -> None:
     """Writes the leaves of a training state and `about` (JSON data) to one file."""
     leaves = jax.tree.leaves(state)
     _write(path, {f"a{i}": np.asarray(x) for i, x in enumerate(leaves)}, {"about": about or {}})
 
 
-def load_state(path, like):
+def load_state(path: str | pathlib.Path, like: Any) -> tuple[Any, Any]:
     """(state, about) of a file written by save_state, in the structure of `like`.
 
     Raises InputError when it does not fit.

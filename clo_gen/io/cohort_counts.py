@@ -5,6 +5,9 @@ the start of the month), n_default and n_prepaid (of those, within the month).
 """
 
 import dataclasses
+import pathlib
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,11 +39,11 @@ class CohortHistory:
     bands: tuple[int, ...]  # [C] position in BANDS
     first: pd.PeriodIndex  # [C] first month of the cohort's trust
 
-    def ages(self, months):
+    def ages(self, months: Any) -> np.ndarray:
         """Months [T, C] since the trust's first month, which has age 1; at least 0."""
         return np.maximum(months.asi8[:, None] - self.first.asi8 + 1.0, 0.0)
 
-    def only(self, keep):
+    def only(self, keep: np.ndarray) -> "CohortHistory":
         """The cohorts where `keep` [C] bool."""
         index = np.flatnonzero(keep)
         c = self.counts
@@ -50,7 +53,8 @@ class CohortHistory:
                              tuple(self.bands[i] for i in index), self.first[index])
 
 
-def read_cohort_counts(path, *, leave_out=()):
+def read_cohort_counts(path: str | pathlib.Path, *,
+                       leave_out: Iterable[str] = ()) -> CohortHistory:
     """CohortHistory of a CSV or Parquet file.
 
     A trust's first month lacks prepayments and gathers earlier defaults, its last has no month

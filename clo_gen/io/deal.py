@@ -112,7 +112,7 @@ def load_deal(terms: DealTerms, source: pathlib.Path | str, *, par: float | None
                       calendar, payment_dates, months, float(par), lists, str(source))
 
 
-def first_periods(deal: LoadedDeal, count):
+def first_periods(deal: LoadedDeal, count: int) -> LoadedDeal:
     """The deal on its first `count` payment dates only, with collections by payment period."""
     hedges = deal.deal.hedges
     if hedges is not None:

@@ -2,10 +2,12 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
+from clo_gen.io.cohort_counts import CohortHistory
 from clo_gen.io.table import Column, read_judged
 from clo_gen.states import StateSpace
 
@@ -27,7 +29,7 @@ class DefaultCounts:
     defaults: np.ndarray  # [T, R]
     source: str
 
-    def only(self, groups):
+    def only(self, groups: Sequence[str]) -> "DefaultCounts":
         """The counts of `groups` (names)."""
         column = [self.groups.index(g) for g in groups]
         return dataclasses.replace(self, groups=tuple(groups), obligors=self.obligors[:, column],
@@ -60,7 +62,7 @@ def read_default_counts(path: pathlib.Path | str) -> DefaultCounts:
                          str(path))
 
 
-def of_cohorts(history):
+def of_cohorts(history: CohortHistory) -> DefaultCounts:
     """DefaultCounts by month of an io.cohort_counts.CohortHistory."""
     counts = history.counts
     live = len(counts.space.live)
@@ -81,13 +83,13 @@ def panel_outcomes(panel: pd.DataFrame, origin: pd.Period, horizon: int,
     return obligor, state, before["obligor_id"].isin(lost["obligor_id"]).to_numpy()
 
 
-def withdrawal_rate(panel, until):
+def withdrawal_rate(panel: pd.DataFrame, until: pd.Period) -> float:
     """Monthly share of obligors whose rating is withdrawn, up to and with month `until`."""
     known = panel[panel["month"] <= until]
     withdrawn = (known["state"] == "NR").sum()
     return float(withdrawn / max(len(known) - withdrawn, 1))
 
 
-def last_origin(panel, horizon):
+def last_origin(panel: pd.DataFrame, horizon: int) -> pd.Period:
     """Last month from which `horizon` months are seen."""
     return pd.Period(panel["month"].max(), "M") - horizon + 1

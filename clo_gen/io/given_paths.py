@@ -1,12 +1,16 @@
 """Files of macro paths: one row a path and month, one column a series."""
 
+import pathlib
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 
 from clo_gen.io.table import Column, read_judged
 
 
-def write_paths(path, series, sets, *, named=True):
+def write_paths(path: str | pathlib.Path, series: Sequence[str], sets: Mapping[str, np.ndarray], *,
+                named: bool = True) -> None:
     """Writes the CSV of `sets` {scenario: [N, T, M]}: columns scenario (where `named`), path, month
     (both from 1) and one for each of the `series`, fractions."""
     parts = []
@@ -21,7 +25,8 @@ def write_paths(path, series, sets, *, named=True):
     pd.concat(parts).to_csv(path, index=False)
 
 
-def read_paths(path, series, scenario, months):
+def read_paths(path: str | pathlib.Path, series: Sequence[str], scenario: str,
+               months: int) -> np.ndarray:
     """Paths [N, T, M] of a file as write_paths writes it; T is `months`.
 
     Where it has a column `scenario`, the rows of that name are read, else all of them. Raises
@@ -38,7 +43,7 @@ def read_paths(path, series, scenario, months):
     return _stacked(table[table["month"] <= months], series, months, problems)
 
 
-def read_sets(path, series):
+def read_sets(path: str | pathlib.Path, series: Sequence[str]) -> dict[str, np.ndarray]:
     """{scenario: [N, T, M]} of a file as write_paths writes it, "" for one without scenarios.
 
     Raises InputError with every problem.

@@ -1,5 +1,6 @@
 """Months of a macro file as the path of a model, and weights of scenarios over time; judged."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ def _row_of(macro: MacroHistory, month, problems):
     return int(found[0])
 
 
-def path_of(macro: MacroHistory, series, start):
+def path_of(macro: MacroHistory, series: Sequence[str], start: str) -> np.ndarray:
     """Path [t, M] of the file's months from `start` ("2026-01") to its end, nan where it is silent.
 
     It serves a user's own file and a Fed scenario alike. Raises InputError when the month or all

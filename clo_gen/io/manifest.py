@@ -46,7 +46,7 @@ def _digest(path):
     return digest.hexdigest()[:16]
 
 
-def manifest(config, folder, arrays):
+def manifest(config: RunConfig, folder: pathlib.Path, arrays: Any) -> dict[str, Any]:
     """JSON data: config, content of every file it names, versions, and a fingerprint of `arrays`
     (all that the simulation is given)."""
     import jax
@@ -83,7 +83,7 @@ def read(draft: pathlib.Path) -> Any:
                          "run") from None
 
 
-def refuse_changes(old, new, draft):
+def refuse_changes(old: dict[str, Any], new: dict[str, Any], draft: pathlib.Path) -> None:
     """Raises InputError with every difference between what a run was started with and what it would
     go on with."""
     problems = Problems(f"--resume {draft}: started with other input")

@@ -34,7 +34,7 @@ def calendar_of(terms: DealTerms) -> tuple[tuple[datetime.date, ...], int, Calen
         terms, paid, last, month_fraction, np.searchsorted(last, np.arange(months)), due)
 
 
-def by_period(calendar, count):
+def by_period(calendar: Calendar, count: int) -> Calendar:
     """The first `count` payment dates of a Calendar, for collections that come by period."""
     periods = jnp.arange(count)
     months = {"month_fraction", "period", "last_month", "reset_month"}
@@ -54,7 +54,8 @@ def calendar_of_periods(
         terms, list(pay_dates), np.arange(count), nothing, np.arange(count), list(pay_dates))
 
 
-def payment_calendar(terms, paid, last, month_fraction, period, due):
+def payment_calendar(terms: DealTerms, paid: Any, last: Any, month_fraction: Any, period: Any,
+                     due: Any) -> Calendar:
     """Calendar of a deal that pays on `paid`; `last` [P] is each date's last collection month."""
     ends, count = [terms.closing, *paid], len(paid)
     by_count = {c: dates.fractions(ends, c) for c in dates.DAY_COUNTS}

@@ -5,6 +5,8 @@ model trained on such a panel learns states alone. A withdrawn rating ends what 
 obligor; it is not a prepayment.
 """
 
+import pathlib
+
 import numpy as np
 
 from clo_gen.io.auto_panel import LoanPanel
@@ -12,7 +14,7 @@ from clo_gen.io.panel import WITHDRAWN, read_rating_events
 from clo_gen.states import RATING
 
 
-def read_rating_panel(path):
+def read_rating_panel(path: str | pathlib.Path) -> LoanPanel:
     """LoanPanel in the rating space of the obligors seen for at least two months.
 
     Raises InputError with every problem of the file.
@@ -35,5 +37,5 @@ def read_rating_panel(path):
         ids=ids, trust=np.full(len(ids), "all"), features=state[:, :1].astype(float),
         band=np.full(len(ids), -1), due=one, rate=0.12 * one, term=zero, recovery=zero * np.nan,
         first=first.astype(int), age=zero, state=state, payment=live.astype(float),
-        balance=100.0 * (state >= 0), missed=np.zeros_like(state), source=path.name,
+        balance=100.0 * (state >= 0), missed=np.zeros_like(state), source=pathlib.Path(path).name,
         space=RATING, facts=("first_rating",), contract=True)

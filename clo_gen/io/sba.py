@@ -41,7 +41,7 @@ class ChargeOffs:
     notes: tuple[str, ...]  # what was left out, and why
     source: str
 
-    def take(self, rows):
+    def take(self, rows: np.ndarray) -> "ChargeOffs":
         """The charge-offs `rows` (an index or a mask [N])."""
         parts = {name: getattr(self, name)[rows]
                  for name in ("severity", "features", "sector", "month")}

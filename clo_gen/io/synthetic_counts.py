@@ -4,6 +4,7 @@ Macro months are whatever history is given; the loans are invented. Always label
 """
 
 import numpy as np
+import pandas as pd
 
 from clo_gen.io.panel import CountHistory
 from clo_gen.io.synthetic import LABEL
@@ -17,7 +18,7 @@ _BASE = np.array([[0.965, 0.030, 0.005], [0.040, 0.930, 0.030]])
 _FIRST = 13  # months of macro that the first matrix looks back on
 
 
-def true_matrices(macro):
+def true_matrices(macro: np.ndarray) -> np.ndarray:
     """Matrices [T - 13, 4, 5, 5] of macro months [T, 3] in the order of SERIES, from month 13 on.
 
     Defaults jump when unemployment rose by over 0.3 points in six months (a threshold), and in
@@ -43,7 +44,8 @@ def true_matrices(macro):
     return matrices
 
 
-def synthetic_counts(frame, *, loans, seed):
+def synthetic_counts(frame: pd.DataFrame, *, loans: int,
+                     seed: int) -> tuple[CountHistory, np.ndarray]:
     """(CountHistory, true matrices [T, 4, 5, 5]) of `loans` in each state, cohort and month.
 
     `frame` holds the macro months by Period with the columns SERIES; the first 13 have no counts.
@@ -53,4 +55,5 @@ def synthetic_counts(frame, *, loans, seed):
     counts = np.zeros(truth.shape)
     counts[..., :2, :] = rng.multinomial(loans, truth[..., :2, :])
     names = tuple(f"{LABEL}/{w:+.2f}" for w in WEAKNESS)
-    return CountHistory(counts, frame.index[_FIRST:], names, SPACE, LABEL), truth
+    months = pd.PeriodIndex(frame.index[_FIRST:])
+    return CountHistory(counts, months, names, SPACE, LABEL), truth

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -175,7 +176,7 @@ def _numbers(cash, deal, years, rate):
         cash.unpaid[-1], price)
 
 
-def as_json(d: Distribution):
+def as_json(d: Distribution) -> dict[str, Any]:
     """{"notes", "fees", "analytics"} in the shape of the schema's `expected`."""
     dates, par = [str(date) for date in d.collections.pay_dates], d.deal.par
 
@@ -216,7 +217,7 @@ def _analytics_json(d):
     }
 
 
-def as_table(d: Distribution):
+def as_table(d: Distribution) -> pd.DataFrame:
     """One row a date and payee, money in the deal's currency."""
     dates, par, c = d.collections.pay_dates, d.deal.par, d.cash
     parts = []

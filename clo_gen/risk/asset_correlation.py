@@ -207,7 +207,8 @@ def _interval(rho, best, profile):
     return float(low), float(high)
 
 
-def asset_correlation(defaults, obligors, *, draws=200, seed=0):
+def asset_correlation(defaults: Any, obligors: Any, *, draws: int = 200,
+                      seed: int = 0) -> AssetCorrelation:
     """AssetCorrelation of defaults among obligors [T, R] by year and rating.
 
     Ratings without any default say nothing of rho and are left out of it (their rate is 0). Maximum

@@ -1,5 +1,7 @@
 """Statistics of path losses, of the pool and of its notes, with Monte Carlo standard errors."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -20,7 +22,7 @@ class Tail(struct.PyTreeNode):
     cvar_error: jax.Array  # [A]
 
 
-def tail(losses, levels):
+def tail(losses: jax.Array, levels: Sequence[float] | jax.Array) -> Tail:
     """Tail of `losses` [N] at `levels` [A].
 
     VaR is an order statistic; its error is half the distance between the order statistics one

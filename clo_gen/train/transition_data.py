@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -85,7 +85,8 @@ def load(config: TransitionTraining, folder=pathlib.Path("."), before=None):
     """
     source = MacroConfig(source=config.macro, layout=config.macro_layout, series=config.series)
     macro = runs.load_macro(source, folder, None)
-    truth, trusts = None, ()
+    truth: Any = None
+    trusts: tuple[str, ...] = ()
     if config.source == "rating_events":
         counts = runs.load_counts(BaselineConfig(events=config.file), folder)
     elif config.source == "synthetic":
