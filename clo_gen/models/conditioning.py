@@ -140,7 +140,7 @@ def draws(path: Callable, size: int, rows: Rows, linear: Linear, keys: jax.Array
                               batch_size=chunk))
 
 
-def average(path, rows: Rows, found: Draws, *, chunk):
+def average(path: Callable, rows: Rows, found: Draws, *, chunk: int) -> Linear:
     """Linear model of what the conditions look at, averaged over the draws that meet them.
 
     Its directions leave the values without linear dependence on what stays across them, which is

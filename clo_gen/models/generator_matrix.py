@@ -6,6 +6,7 @@ compute the exponential of a matrix, SIAM Review 45(1), method 3 (scaling and sq
 (1953) for uniformisation, which keeps every term nonnegative.
 """
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.linalg import logm
@@ -15,7 +16,7 @@ from clo_gen.states import StateSpace
 _SQUARINGS, _TERMS = 5, 10
 
 
-def generators_of(matrices, space: StateSpace):
+def generators_of(matrices: np.ndarray, space: StateSpace) -> np.ndarray:
     """Generators [C, S, S] per month, off-diagonals >= 0, near the logarithms of `matrices` (host).
 
     Negative off-diagonals and moves that the space forbids are set to 0 and rows balanced, so the
@@ -34,13 +35,13 @@ def _balanced(off, np_):
     return off - off.sum(-1, keepdims=True) * np_.eye(off.shape[-1])
 
 
-def scaled(generators, effect):
+def scaled(generators: jax.Array, effect: jax.Array | float) -> jax.Array:
     """Generators whose off-diagonal rates are those of `generators` times exp(`effect`)."""
     eye = jnp.eye(generators.shape[-1], dtype=bool)
     return _balanced(jnp.where(eye, 0.0, generators * jnp.exp(jnp.where(eye, 0.0, effect))), jnp)
 
 
-def exponential(generators):
+def exponential(generators: jax.Array) -> jax.Array:
     """exp of generators [..., S, S] over one month; what cannot be reached is exactly 0.
 
     Rows sum to 1 within rounding. Accurate to 1e-10 up to exit rates of 8 a month.
@@ -58,7 +59,7 @@ def exponential(generators):
     return total
 
 
-def month(generators, space: StateSpace):
+def month(generators: jax.Array, space: StateSpace) -> jax.Array:
     """Monthly matrices [..., S, S] of generators.
 
     Two moves within a month may join to one that the space forbids; its probability goes to the

@@ -154,7 +154,8 @@ def recovery_rate(rate: jax.Array, shift: jax.Array | float,
     return jnp.where(inside, moved, rate)
 
 
-def recovery_mean(rate, shift, spread):
+def recovery_mean(rate: jax.Array | float, shift: jax.Array | float,
+                  spread: jax.Array | float) -> jax.Array:
     """Mean of the logit-normal law of recoveries, by quadrature; see recovery_moments."""
     return recovery_moments(rate, shift, spread)[0]
 

@@ -7,34 +7,38 @@ short, test long (ALiBi), for the bias at the start; Xiong et al. (2020), On lay
 the transformer architecture (normalisation before each part).
 """
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 
-def dense(width, dtype, *, zero=False, bias=True, name=None):
+def dense(width: int, dtype: Any, *, zero: bool = False, bias: bool = True,
+          name: str | None = None) -> nn.Dense:
     """Linear layer in `dtype`; `zero` starts it at nothing."""
     start = nn.initializers.zeros_init() if zero else nn.initializers.lecun_normal()
     return nn.Dense(width, use_bias=bias, kernel_init=start, dtype=dtype, param_dtype=dtype,
                     name=name)
 
 
-def norm(dtype, name=None):
+def norm(dtype: Any, name: str | None = None) -> nn.LayerNorm:
     return nn.LayerNorm(dtype=dtype, param_dtype=dtype, name=name)
 
 
-def lags(queries, keys):
+def lags(queries: int, keys: int) -> np.ndarray:
     """Months [Q, K] int by which each key lies before each query, when both end together."""
     return (np.arange(queries)[:, None] + keys - queries) - np.arange(keys)
 
 
-def alibi_slopes(heads):
+def alibi_slopes(heads: int) -> np.ndarray:
     """[heads] slopes 2^(-8 i / heads) of the attention bias against the lag."""
     return 2.0 ** (-8.0 * np.arange(1, heads + 1) / heads)
 
 
-def attend(queries, keys, values, bias, allowed):
+def attend(queries: jax.Array, keys: jax.Array, values: jax.Array, bias: jax.Array,
+           allowed: Any) -> jax.Array:
     """Weighted values [..., Q, heads, d] of queries [..., Q, heads, d].
 
     Keys and values are [..., K, heads, d], `bias` is [heads, Q, K] and `allowed` [Q, K] bool; a
@@ -46,7 +50,8 @@ def attend(queries, keys, values, bias, allowed):
     return jnp.einsum("...hqk,...khd->...qhd", weights, values)
 
 
-def attend_band(queries, keys, values, table):
+def attend_band(queries: jax.Array, keys: jax.Array, values: jax.Array,
+                table: jax.Array) -> jax.Array:
     """As `attend`, for keys and values [K, heads, d] that all queries share, by lag.
 
     `table` [heads, W] is the bias of the lags 0 to W - 1, which alone are allowed. The work grows

@@ -39,7 +39,7 @@ class Payment(struct.PyTreeNode):
     balance: jax.Array  # at the end of the month
 
 
-def to_scale(share):
+def to_scale(share: jax.Array) -> jax.Array:
     """Payment share of the schedule -> the scale on which it is learnt: 0 at the schedule.
 
     asinh(10 (share - 1)) is linear within a tenth of the schedule and logarithmic far above it,
@@ -48,17 +48,17 @@ def to_scale(share):
     return jnp.arcsinh(_TENTH * (share - 1.0))
 
 
-def from_scale(y):
+def from_scale(y: jax.Array) -> jax.Array:
     """Inverse of `to_scale`; beyond 200 schedules it saturates."""
     return 1.0 + jnp.sinh(jnp.clip(y, -8.3, 8.3)) / _TENTH
 
 
-def owed(terms, debt):
+def owed(terms: Terms, debt: Debt) -> jax.Array:
     """Balance [L] with all interest up to the end of the month: more is never paid."""
     return debt.balance * (1.0 + terms.rate / 12.0) + debt.accrued
 
 
-def annuity(terms, age):
+def annuity(terms: Terms, age: jax.Array) -> jax.Array:
     """Balance over level payment [L] of a loan on schedule at `age` months (at least 1 left)."""
     monthly = terms.rate / 12.0
     left = jnp.maximum(terms.term - age, 1.0)
@@ -67,7 +67,8 @@ def annuity(terms, age):
     return jnp.where(bears, -jnp.expm1(-left * jnp.log1p(rate)) / rate, left)
 
 
-def settle(terms, debt, share, recovery, flags):
+def settle(terms: Terms, debt: Debt, share: jax.Array, recovery: jax.Array,
+           flags: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[Debt, Payment]:
     """(Debt after the month, Payment) of `share` [L] of the schedule in a live month.
 
     `flags` = (live, prepays, defaults) [L] bool, exclusive: what the loan is after its draw. A

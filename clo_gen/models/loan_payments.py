@@ -5,12 +5,14 @@ on the scale of loan_cash.to_scale. Recoveries are few, so they have a small hea
 """
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from clo_gen.models import diffusion, loan_cash
 from clo_gen.models.loan_cash import NONE, OTHER, SAME, SCHEDULE
+from clo_gen.states import StateSpace
 
 ATOMS = (math.asinh(-10.0), 0.0)  # nothing and the schedule, on loan_cash.to_scale
 RECOVERY_CONDITION = 1
@@ -23,14 +25,14 @@ def _bounds(model, state):
     return low[live], high[live]
 
 
-def may_repeat(model, before, state):
+def may_repeat(model: Any, before: Any, state: jax.Array) -> jax.Array:
     """Where last month's payment was an odd amount that `state` [...] allows again."""
     low, high = _bounds(model, state)
     odd = (before.kind == SAME) | (before.kind == OTHER)
     return odd & (before.share >= low) & (before.share <= high)
 
 
-def condition(model, h, before, state):
+def condition(model: Any, h: jax.Array, before: Any, state: jax.Array) -> jax.Array:
     """What the diffusion head reads [..., D]: h, the state after the draw, the last payment."""
     dtype = h.dtype
     last = loan_cash.to_scale(jnp.clip(before.share, 0.0, 60.0)).astype(dtype)
@@ -38,16 +40,17 @@ def condition(model, h, before, state):
                             jax.nn.one_hot(before.kind, 4, dtype=dtype), last[..., None]], axis=-1)
 
 
-def condition_size(cfg, space):
+def condition_size(cfg: Any, space: StateSpace) -> int:
     return cfg.width + space.size + 5
 
 
-def recovery_condition(before):
+def recovery_condition(before: Any) -> jax.Array:
     """What the recovery head reads [..., 1]: how much of the loan is left."""
     return jnp.log(jnp.maximum(before.left, 0.1) / 24.0)[..., None]
 
 
-def loss(model, key, hidden, repeat, history):
+def loss(model: Any, key: jax.Array, hidden: jax.Array, repeat: jax.Array,
+         history: Any) -> dict[str, jax.Array]:
     """{part: []} a counted loan-month: repeated payments, the payment head, the recovery head."""
     counted, before, dtype = history.counted, history.before, hidden.dtype
     live = counted & (history.state < len(model.space.live))
@@ -71,7 +74,8 @@ def loss(model, key, hidden, repeat, history):
     return {"repeats": repeats, "payments": payments, "recovery": recoveries}
 
 
-def draw(model, key, hidden, before, repeat, state):
+def draw(model: Any, key: jax.Array, hidden: jax.Array, before: Any, repeat: jax.Array,
+         state: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """(share [L], kind [L], recovery [L]) of one month given the `state` [L] after the draw.
 
     The share keeps to what the state means (share_bounds); it is 0 for loans not live. Without

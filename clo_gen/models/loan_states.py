@@ -53,7 +53,8 @@ def draw(ladder_t: Ladder, space: StateSpace, uniform: jax.Array, state: jax.Arr
     return jnp.where(new < 0, new + size, new)
 
 
-def rows_of(matrix, space: StateSpace, state, cohort, odds):
+def rows_of(matrix: jax.Array, space: StateSpace, state: jax.Array, cohort: jax.Array,
+            odds: jax.Array) -> jax.Array:
     """Rows [L, S] of `matrix` [C, S, S] that move loans in `state` [L] int, odds applied."""
     row = matrix[cohort if matrix.shape[0] > 1 else 0, state]
     row = row * jnp.where(jnp.asarray(space.worse)[state], odds[:, None], 1.0)
@@ -175,7 +176,7 @@ def _log_prob(space, tape: Tape, before, after, matrices, odds, month):
     return jnp.log(jnp.where(chance > 0, chance, 1.0))
 
 
-def relaxed(temperature, straight_through=False):
+def relaxed(temperature: float, straight_through: bool = False) -> "Mode":
     """Mode whose states are Gumbel-softmax weights: pathwise gradients, with a bias.
 
     Live weight moves by one relaxed draw a loan and month; absorbed weight stays, so weights keep

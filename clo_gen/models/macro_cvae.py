@@ -120,7 +120,8 @@ def one_step(params: dict, cfg: MacroCvaeConfig,
     return step(recent, start.basis, label)
 
 
-def elbo(params, cfg, start, batch, key):
+def elbo(params: Any, cfg: MacroCvaeConfig, start: MacroStart, batch: dict[str, jax.Array],
+         key: jax.Array) -> tuple[jax.Array, jax.Array]:
     """(negative log-likelihood [B], KL [B]) of windows `batch`, with one draw of the latents.
 
     `batch` is {"window": [B, MEMORY + W, M] standard units, "label": [B, 4], "weight": [B, W]}.
@@ -145,7 +146,8 @@ def _penalty(params):
                for path, x in jax.tree_util.tree_leaves_with_path(params))
 
 
-def loss(params, cfg, start, batch, key, progress):
+def loss(params: Any, cfg: MacroCvaeConfig, start: MacroStart, batch: dict[str, jax.Array],
+         key: jax.Array, progress: jax.Array | float) -> tuple[jax.Array, dict[str, jax.Array]]:
     """(loss [], {"nll", "kl"}) per month and series of a batch of windows; beta warms up."""
     start = _cast(start, batch["window"].dtype)
     nll, kl = elbo(params, cfg, start, batch, key)
@@ -155,7 +157,8 @@ def loss(params, cfg, start, batch, key, progress):
     return total / size, {"nll": nll.mean() / size, "kl": kl.mean()}
 
 
-def score(params, cfg, start, batch):
+def score(params: Any, cfg: MacroCvaeConfig, start: MacroStart,
+          batch: dict[str, jax.Array]) -> jax.Array:
     """Negative ELBO [] per month and series, over the same draws of the latents each time."""
     start = _cast(start, batch["window"].dtype)
     keys = jax.random.split(jax.random.key(0), 4)
@@ -171,7 +174,7 @@ def encode(model: Cvae, values: jax.Array, label: jax.Array) -> tuple[jax.Array,
     return q.mean(), q.stddev()
 
 
-def reconstruct(model: Cvae, values, z, label):
+def reconstruct(model: Cvae, values: jax.Array, z: jax.Array, label: Any) -> jax.Array:
     """One-step forecasts [W, M] of `values` [MEMORY + W, M] given `z` and the true past."""
     start = _cast(model.start, values.dtype)
     window = macro_start.to_standard(start, values)
@@ -214,7 +217,7 @@ def decode(model: Cvae, noise: jax.Array, history: jax.Array, scenario: scenario
     return scenarios.apply(scenario, baseline)
 
 
-def mean_path(model: Cvae, z, label, history):
+def mean_path(model: Cvae, z: jax.Array, label: jax.Array, history: jax.Array) -> jax.Array:
     """Path [W, M] of one window from latents `z` [Z], label and history alone: no shocks."""
     months = model.start.basis.shape[0]
     label = jnp.broadcast_to(label, (months, len(LABELS)))

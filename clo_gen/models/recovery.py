@@ -27,13 +27,13 @@ def condition(model: Recovery, features: jax.Array | np.ndarray) -> jax.Array:
     return model.limit * jnp.tanh(z / model.limit)
 
 
-def sample(model: Recovery, key, features):
+def sample(model: Recovery, key: jax.Array, features: jax.Array) -> jax.Array:
     """Severities [N] drawn for loans with `features` [N, F]; never below 0."""
     drawn = diffusion.sample(model.params, model.cfg, key, condition(model, features))
     return jnp.maximum(drawn[:, 0], 0.0)
 
 
-def log_density(model: Recovery, severity, features):
+def log_density(model: Recovery, severity: jax.Array, features: jax.Array) -> jax.Array:
     """Log-density [N] of the severities [N]; the log-probability for those on an atom."""
     return diffusion.log_density(model.params, model.cfg, severity[:, None],
                                  condition(model, features), steps=32)

@@ -3,6 +3,9 @@
 `sample` plugs given paths into the graph (pipeline.Setup.macro_sample) in place of a generator.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -36,7 +39,7 @@ def sample(params: PathSet, key: jax.Array, history: jax.Array, scenario: Scenar
     return MacroPath(history, params.values[i, :months].astype(history.dtype), series)
 
 
-def blend(scenarios, weights):
+def blend(scenarios: Sequence[Scenario], weights: jax.Array) -> Scenario:
     """Scenario whose effects are those of `scenarios`, weighted by `weights` [T, S] month by month.
 
     Additions, ratios to the baseline and regime labels are averaged; the bound below is the lowest.
@@ -44,10 +47,11 @@ def blend(scenarios, weights):
     """
     months, series = scenarios[0].shape.shape
     part = [weights[:, i: i + 1] for i in range(len(scenarios))]
-    shift = sum(w * s.shift * s.shape for w, s in zip(part, scenarios, strict=True))
-    extra = sum(w * (s.multiplier - 1.0) * s.shape for w, s in zip(part, scenarios, strict=True))
-    label = sum(w * jnp.broadcast_to(s.label, (months, np.shape(s.label)[-1]))
-                for w, s in zip(part, scenarios, strict=True))
+    shift: Any = sum(w * s.shift * s.shape for w, s in zip(part, scenarios, strict=True))
+    extra: Any = sum(w * (s.multiplier - 1.0) * s.shape
+                     for w, s in zip(part, scenarios, strict=True))
+    label: Any = sum(w * jnp.broadcast_to(s.label, (months, np.shape(s.label)[-1]))
+                     for w, s in zip(part, scenarios, strict=True))
     lower = jnp.stack([jnp.asarray(s.lower) for s in scenarios]).min(0)
     return Scenario(shift, 1.0 + extra, jnp.ones((months, series)), lower, label)
 

@@ -11,16 +11,19 @@ default within its state. A payment is nothing, the schedule, last month's odd a
 Reference: methodology, Level 3.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from clo_gen.models import diffusion, loan_cash, loan_payments
 from clo_gen.models import trajectory_network as network
-from clo_gen.models.trajectory_network import Before
-from clo_gen.models.trajectory_records import Lives, Loans
+from clo_gen.models.trajectory_network import Before, TrajectoryConfig
+from clo_gen.models.trajectory_records import History, Lives, Loans, Trajectory
+from clo_gen.states import StateSpace
 
 
-def init(key, cfg, space):
+def init(key: jax.Array, cfg: TrajectoryConfig, space: StateSpace) -> dict:
     """Params of an untrained model: the cohort matrix, and payments of no shape yet."""
     first, second, third = jax.random.split(key, 3)
     hazard = {name: jnp.zeros(len(knots), cfg.dtype) for name, knots in
@@ -32,7 +35,8 @@ def init(key, cfg, space):
     return params
 
 
-def state_logits(model, effect, before, rows):
+def state_logits(model: Trajectory, effect: jax.Array, before: Before,
+                 rows: jax.Array) -> jax.Array:
     """Log-probabilities [..., S] given h W_s `effect` [..., S] and the cohort's `rows` [..., S]."""
     hazard, cfg, dtype = model.params["hazard"], model.cfg, jnp.dtype(model.cfg.dtype)
     shift = (network.hats(before.age.astype(dtype), cfg.age_knots) @ hazard["age"]
@@ -43,7 +47,8 @@ def state_logits(model, effect, before, rows):
     return jax.nn.log_softmax(jnp.where(possible, base + effect, -jnp.inf), axis=-1)
 
 
-def forecast(model, history, matrix=None):
+def forecast(model: Trajectory, history: History,
+             matrix: jax.Array | None = None) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Teacher-forced pass: (state log-probabilities [..., T, S], h, repeat logits [..., T]).
 
     `matrix` [C, S, S] replaces the model's cohort matrix.
@@ -58,7 +63,8 @@ def forecast(model, history, matrix=None):
     return state_logits(model, effect, h.before, rows), hidden, repeat
 
 
-def loss(model, key, history):
+def loss(model: Trajectory, key: jax.Array,
+         history: History) -> tuple[jax.Array, dict[str, jax.Array]]:
     """(loss [], its parts) a counted loan-month: states, repeated payments, values.
 
     Differentiate with respect to `model.params`. The states' part is the negative log-likelihood.
@@ -71,10 +77,11 @@ def loss(model, key, history):
     parts = {"states": states}
     if model.cfg.payments:
         parts |= loan_payments.loss(model, key, hidden, repeat, history)
-    return sum(parts.values()), parts
+    total: Any = sum(parts.values())
+    return total, parts
 
 
-def draw_state(key, logs):
+def draw_state(key: jax.Array, logs: jax.Array) -> jax.Array:
     """State [L] drawn from log-probabilities [L, S]; what has probability 0 never comes."""
     chance = jnp.exp(logs)
     total = jnp.cumsum(chance, axis=-1)
@@ -83,7 +90,7 @@ def draw_state(key, logs):
     return jnp.minimum((uniform[:, None] >= total).sum(-1), last)
 
 
-def start(model, loans: Loans):
+def start(model: Trajectory, loans: Loans) -> Lives:
     """Lives of `loans` before their first month."""
     return Lives(loans, network.empty_cache(model.cfg, loans.state.shape[0]),
                  jnp.zeros((), jnp.int32))
@@ -97,7 +104,7 @@ def _before(model, loans):
                   jnp.where(loans.terms.term > 0, ahead, 0.0))
 
 
-def look(model, lives: Lives, macro, month):
+def look(model: Trajectory, lives: Lives, macro: jax.Array, month: jax.Array | int) -> tuple:
     """(Before, h [L, D], h W_s [L, S], repeat logit [L], cache) of one month not yet drawn."""
     before = _before(model, lives.loans)
     token = network.tokens(model.cfg, model.norm, lives.loans.facts, before, macro, month)
@@ -124,7 +131,8 @@ def _close(model, lives, state, payment, cache):
     return Lives(loans, cache, lives.count + 1), cash
 
 
-def advance(model, lives: Lives, matrix, macro, key, month):
+def advance(model: Trajectory, lives: Lives, matrix: jax.Array, macro: jax.Array, key: jax.Array,
+            month: jax.Array | int) -> tuple[Lives, Any]:
     """(Lives, Payment [L]) after one drawn month.
 
     `matrix` [C, S, S] holds that month's cohort matrices, `macro` [M] the raw series, `month` [] is
@@ -138,7 +146,8 @@ def advance(model, lives: Lives, matrix, macro, key, month):
     return _close(model, lives, state, drawn, cache)
 
 
-def replay(model, lives: Lives, macro, month, observed):
+def replay(model: Trajectory, lives: Lives, macro: jax.Array, month: jax.Array | int,
+           observed: tuple[jax.Array, ...]) -> Lives:
     """Lives after an observed month: `observed` = (state, kind, share, closing balance) [L] each.
 
     What is observed of a loan after its end is not read.
@@ -152,7 +161,8 @@ def replay(model, lives: Lives, macro, month, observed):
     return lives.replace(loans=lives.loans.replace(state=state, debt=debt))
 
 
-def sample(model, key, lives: Lives, macro, first_month, *, matrices=None):
+def sample(model: Trajectory, key: jax.Array, lives: Lives, macro: jax.Array, first_month: int, *,
+           matrices: jax.Array | None = None) -> tuple[Lives, jax.Array, Any]:
     """(Lives, states [T, L], Payment [T, L]) of T further months of sampled lives.
 
     `macro` [T, M] raw; `matrices` [C, T, S, S] (as records.Transitions) replace the model's cohort

@@ -6,6 +6,7 @@ any horizon works; generation keeps keys and values of that window in a ring.
 """
 
 import dataclasses
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -52,7 +53,7 @@ class Before(struct.PyTreeNode):
     ahead: jax.Array  # log of it over that of a loan on schedule; 0 where unknown
 
 
-def calendar(month):
+def calendar(month: jax.Array | int) -> jax.Array:
     """[..., CALENDAR] of a month (int since 1970-01): ends on a weekend, days beyond 30.
 
     A payment due at the end of such a month is booked in the next one.
@@ -71,7 +72,8 @@ def calendar(month):
     return jnp.stack([weekend, following - first - 30], axis=-1)
 
 
-def tokens(cfg, norm, facts, before: Before, macro, month):
+def tokens(cfg: TrajectoryConfig, norm: tuple[jax.Array, ...], facts: jax.Array, before: Before,
+           macro: jax.Array, month: jax.Array | int) -> jax.Array:
     """Tokens [..., K] of loan-months; `facts` [..., F] and `macro` [..., M] raw, nan unknown.
 
     `norm` = (fact mean, fact scale, macro mean, macro scale). Macro saturates, so that stress far
@@ -93,7 +95,7 @@ def tokens(cfg, norm, facts, before: Before, macro, month):
                             for p in parts], axis=-1)
 
 
-def token_size(cfg):
+def token_size(cfg: TrajectoryConfig) -> int:
     return len(cfg.share_bounds) + 4 + 5 + cfg.features + cfg.series + CALENDAR
 
 
@@ -117,18 +119,19 @@ class _Network(nn.Module):
         return h, self.state(h), self.repeat(h)[..., 0]
 
 
-def init(key, cfg, states):
+def init(key: jax.Array, cfg: TrajectoryConfig, states: int) -> dict:
     """Params of the transformer for `states` states; W_s starts at zero."""
     row = jnp.zeros((1, token_size(cfg)), cfg.dtype)
     return _Network(cfg, states).init(key, row)["params"]
 
 
-def full(params, cfg, states, tokens):
+def full(params: Any, cfg: TrajectoryConfig, states: int,
+         tokens: jax.Array) -> Any:
     """h [..., T, D], h W_s [..., T, S] and repeat logits [..., T] of `tokens` [..., T, K]."""
     return _Network(cfg, states).apply({"params": params}, tokens)
 
 
-def empty_cache(cfg, loans):
+def empty_cache(cfg: TrajectoryConfig, loans: int) -> Any:
     """Keys and values [layers][2] of [window, loans, D]: nothing seen yet."""
     ring = jnp.zeros((cfg.window, loans, cfg.width), cfg.dtype)
     return tuple((ring, ring) for _ in range(cfg.layers))
@@ -149,7 +152,8 @@ def _cached_attention(params, cfg, x, ring, count):
     return out @ params["out"]["kernel"] + params["out"]["bias"], (keys, values)
 
 
-def step(params, cfg, token, cache, count):
+def step(params: Any, cfg: TrajectoryConfig, token: jax.Array, cache: Any,
+         count: jax.Array | int) -> tuple[jax.Array, jax.Array, jax.Array, Any]:
     """As `full`, of the one month `count` (from 0) with `token` [L, K] after those in `cache`.
 
     Returns (h [L, D], h W_s [L, S], repeat logit [L], cache).
@@ -175,7 +179,7 @@ def step(params, cfg, token, cache, count):
     return h, linear(params["state"], h), linear(params["repeat"], h)[:, 0], tuple(rings)
 
 
-def hats(x, knots):
+def hats(x: jax.Array, knots: Any) -> jax.Array:
     """Linear B-splines [..., len(knots)] at `x` [...], constant beyond the ends."""
     knots = np.asarray(knots)
     x = jnp.clip(x, knots[0], knots[-1])[..., None].astype(jnp.result_type(x, jnp.float32))

@@ -25,7 +25,7 @@ class Trajectory(struct.PyTreeNode):
     trained_until: str = struct.field(pytree_node=False, default="")  # last month of training
 
     @property
-    def norm(self):
+    def norm(self) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
         return self.fact_mean, self.fact_scale, self.macro_mean, self.macro_scale
 
 

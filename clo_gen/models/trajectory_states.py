@@ -27,7 +27,7 @@ class Lived(struct.PyTreeNode):
     log_prob: jax.Array  # [L] log-probability of the last move
 
 
-def loans_of(model: Trajectory, tape: Tape):
+def loans_of(model: Trajectory, tape: Tape) -> Loans:
     """Loans of a `tape` at the cut-off date, as level 3 reads them.
 
     Of the model's facts a tape knows the rating; others are unknown (nan).
@@ -43,7 +43,7 @@ def loans_of(model: Trajectory, tape: Tape):
         debt=Debt(_BULLET * one, zero))
 
 
-def mode(model: Trajectory, path: MacroPath, first_month):
+def mode(model: Trajectory, path: MacroPath, first_month: int) -> Mode:
     """Mode of a pool on one macro path; `first_month` counts from 1970-01."""
     markov = MODES["markov"]
     columns = jnp.asarray([path.series.index(name) for name in model.series])

@@ -10,6 +10,8 @@ fitted years is bounded. In continuous time the same effects scale the rates of 
 Reference: methodology, Level 2: Cohort Transitions.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -57,7 +59,7 @@ class Transformer(struct.PyTreeNode):
     trained_until: str = struct.field(pytree_node=False, default="")  # month
 
 
-def kinds_of_move(space: StateSpace):
+def kinds_of_move(space: StateSpace) -> np.ndarray:
     """[S, S] int: 0 for staying and impossible moves, else the number of the kind in KINDS + 1."""
     live = len(space.live)
     kinds = np.zeros((space.size, space.size), int)
@@ -73,7 +75,7 @@ def age_functions(age: jax.Array) -> jax.Array:
     return jnp.exp(-age[..., None] / jnp.asarray(_AGES))
 
 
-def cohort_inputs(cohorts: Cohorts, months):
+def cohort_inputs(cohorts: Cohorts, months: int) -> jax.Array:
     """Features and functions of age [C, T, F + 3] over `months` months."""
     age = cohorts.age[:, None] + jnp.arange(1, months + 1)
     static = cohorts.features[:, None, :]
@@ -94,7 +96,7 @@ def _macro_tokens(model, history, values):
         _saturated(full[1:] - full[:-1], 0.0, s.change_scale, limit)], axis=-1)
 
 
-def raw_inputs(model: Transformer, history, values):
+def raw_inputs(model: Transformer, history: jax.Array, values: jax.Array) -> jax.Array:
     """Covariates, cohort features and functions of age [C, T, Z + F + 3], in their own units."""
     z = covariate_paths(model.covariates, model.series, values, history)
     x = cohort_inputs(model.cohorts, values.shape[0])
@@ -115,7 +117,7 @@ def _effects(model: Transformer, history, values):
     return kinds[..., kinds_of_move(model.space)] + entries.astype(inputs.dtype)
 
 
-def matrices(model: Transformer, history, values):
+def matrices(model: Transformer, history: jax.Array, values: jax.Array) -> jax.Array:
     """Monthly matrices [C, T, S, S] on `values` [T, M] after `history` [H, M] of model.series."""
     effect = _effects(model, history, values)
     base = model.cohorts.base[:, None]
@@ -126,7 +128,7 @@ def matrices(model: Transformer, history, values):
     return jax.nn.softmax(logits, axis=-1)
 
 
-def init(key, model: Transformer, logit: Logit | None = None):
+def init(key: jax.Array, model: Transformer, logit: Logit | None = None) -> dict:
     """Parameters whose matrices are the base, or those of `logit`.
 
     `model` gives the shapes; its params are not read.
@@ -136,7 +138,7 @@ def init(key, model: Transformer, logit: Logit | None = None):
     return {"linear": linear_part(logit, width, jnp.dtype(model.config.dtype)), "network": network}
 
 
-def linear_part(logit: Logit | None, width, dtype):
+def linear_part(logit: Logit | None, width: int, dtype: Any) -> dict | None:
     """{"intercept" [4], "slope" [4, width]} that act as `logit` does, or not at all for None.
 
     Slopes of a logit with fewer covariates stand first.
@@ -149,7 +151,8 @@ def linear_part(logit: Logit | None, width, dtype):
             "slope": slope.at[:, :logit.slope.shape[1]].set(jnp.asarray(logit.slope, dtype)[rows])}
 
 
-def recentre(model: Transformer, history, values, exposure):
+def recentre(model: Transformer, history: jax.Array, values: jax.Array,
+             exposure: Any) -> Transformer:
     """`model` with intercepts such that the odds of each kind of move average to the base's.
 
     The average is over the months of `values` [T, M] and loans that stand as `exposure` [S].
@@ -166,7 +169,7 @@ def recentre(model: Transformer, history, values, exposure):
         "linear": linear | {"intercept": linear["intercept"] - shift}})
 
 
-def log_likelihood(model: Transformer, months):
+def log_likelihood(model: Transformer, months: Any) -> jax.Array:
     """Log-likelihoods [N, C] of counts given the macro months up to their own.
 
     `months` holds windows [N, H + 1, M] that end with each month, ages [N, C] and counts
@@ -177,7 +180,7 @@ def log_likelihood(model: Transformer, months):
     return jnp.sum(months["counts"] * jnp.log(jnp.where(positive, matrix, 1.0)), axis=(2, 3))
 
 
-def matrices_at(model: Transformer, months):
+def matrices_at(model: Transformer, months: Any) -> jax.Array:
     """Matrices [N, C, S, S] of single months; see log_likelihood for `months`."""
 
     def one(window, age):
@@ -187,7 +190,8 @@ def matrices_at(model: Transformer, months):
     return jax.vmap(one)(months["window"], months["age"])
 
 
-def loss(params, model: Transformer, months, total):
+def loss(params: Any, model: Transformer, months: Any,
+         total: jax.Array | float) -> tuple[jax.Array, dict[str, jax.Array]]:
     """(loss [], metrics): minus the log-likelihood an observation, plus the prior of the weights.
 
     `total` is the number of observations of the whole training set, which the prior counts once.
@@ -200,7 +204,7 @@ def loss(params, model: Transformer, months, total):
     return cross_entropy + prior / total, {"cross_entropy": cross_entropy}
 
 
-def predict(model: Transformer, path: MacroPath):
+def predict(model: Transformer, path: MacroPath) -> Transitions:
     """Transitions [C, T, S, S] of the model's cohorts on one MacroPath.
 
     A space whose base has no prepayment gets it from models.prepayment afterwards.

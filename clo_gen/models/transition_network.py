@@ -5,7 +5,7 @@ estimation using deep ensembles, for the members.
 """
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -52,7 +52,8 @@ class _Network(nn.Module):
         return effect, entries.reshape(*h.shape[:-1], self.states, self.states)
 
 
-def start(key, config: TransitionConfig, states, cohort_width, macro_width):
+def start(key: jax.Array, config: TransitionConfig, states: int, cohort_width: int,
+          macro_width: int) -> Any:
     """Parameters of all members; their output layers are zero."""
     dtype = jnp.dtype(config.dtype)
     return jax.vmap(_Network(config, states).init, (0, None, None))(
@@ -60,7 +61,8 @@ def start(key, config: TransitionConfig, states, cohort_width, macro_width):
         jnp.zeros((1, macro_width), dtype))
 
 
-def apply(params, config: TransitionConfig, states, cohorts, macro):
+def apply(params: Any, config: TransitionConfig, states: int, cohorts: jax.Array,
+          macro: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Effects [C, T, 4] and corrections [C, T, S, S], averaged over the members.
 
     `cohorts` is [C, T, X]; `macro` [K, E] ends with the same month.
@@ -69,18 +71,18 @@ def apply(params, config: TransitionConfig, states, cohorts, macro):
     return jax.tree.map(lambda x: x.mean(0), each)
 
 
-def head_size(params):
+def head_size(params: Any) -> jax.Array:
     """Sum [] of the squared output weights, averaged over the members."""
     kernels = [params["params"][name]["kernel"] for name in _HEADS]
     return sum(jnp.sum(kernel**2) for kernel in kernels) / kernels[0].shape[0]
 
 
-def silenced(params):
+def silenced(params: Any) -> dict:
     """`params` with output layers of zeros."""
     inner = params["params"]
     return {"params": inner | {name: jax.tree.map(jnp.zeros_like, inner[name]) for name in _HEADS}}
 
 
-def speaks(params):
+def speaks(params: Any) -> bool:
     """Whether any output weight is not zero (host)."""
     return any(bool(np.any(x)) for name in _HEADS for x in jax.tree.leaves(params["params"][name]))
