@@ -2,8 +2,8 @@
 
 The public names stand in `__init__.pyi`, with where each comes from. They are loaded on first use,
 so that importing the package is cheap and changes nothing global: no x64 switch, no device set-up.
-Entry points (the command line, tests) do that. Folders and modules are reached the same way:
-`cg.records`, `cg.gradients`, `cg.hypo`, `cg.risk`.
+Entry points (the command line, tests) do that. Some modules are reached the same way (`cg.records`,
+`cg.gradients`, `cg.hypo`), all others by import: `from clo_gen.risk import losses`.
 
 Cash wants double precision, `jax.config.update("jax_enable_x64", True)`. In the examples of
 docstrings that is set, jax, jax.numpy (jnp), numpy (np) and pandas (pd) are imported, the working

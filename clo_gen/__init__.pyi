@@ -1,16 +1,10 @@
 # The public names: __init__.py loads each on first use, type checkers and editors read them here.
 
-from . import analysis as analysis
-from . import deal as deal
 from . import explain as explain
 from . import gradients as gradients
 from . import hypo as hypo
-from . import io as io
-from . import models as models
 from . import pipeline as pipeline
-from . import plots as plots
 from . import records as records
-from . import risk as risk
 from . import rng as rng
 from .assembly import assemble as assemble
 from .gradients import gradient as gradient

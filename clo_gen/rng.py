@@ -37,7 +37,12 @@ def sources(key: jax.Array) -> Sources:
 
 
 def path_key(key: jax.Array, i: jax.Array | int) -> jax.Array:
-    """Key of path `i` (int or traced integer)."""
+    """Key of path `i` (int or traced integer): the same whatever else is drawn.
+
+    >>> key = jax.random.key(0)
+    >>> bool(cg.rng.path_key(key, 3) == jax.random.fold_in(key, 3))
+    True
+    """
     return jax.random.fold_in(key, i)
 
 

@@ -50,6 +50,12 @@ def attachment_points(
     Returns (attachment [K], detachment [K]), counted from the equity side: equity attaches at 0,
     the most senior class detaches at 1. `group` [K] int: priority, smaller is senior, classes
     with equal numbers are pari passu and share both points; None is list order.
+
+    >>> from clo_gen.deal import tranche
+    >>> loaded = cg.read_deal("configs/deals/static_amortising.toml")
+    >>> attach, detach = tranche.attachment_points(loaded.deal)
+    >>> dict(zip(loaded.classes, attach.round(3).tolist()))
+    {'A': 0.26, 'B': 0.16, 'C': 0.09, 'junior': 0.0}
     """
     through, above = _debt_down_to(deal, group)
     attachment = jnp.maximum(1.0 - through, 0.0).at[-1].set(0.0)

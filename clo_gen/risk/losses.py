@@ -28,6 +28,11 @@ def tail(losses: jax.Array, levels: Sequence[float] | jax.Array) -> Tail:
     VaR is an order statistic; its error is half the distance between the order statistics one
     binomial standard deviation either side. CVaR is the Rockafellar-Uryasev estimate
     VaR + E[(loss - VaR)+] / (1 - level); its error is that of the mean, at the VaR found.
+
+    >>> from clo_gen.risk import losses
+    >>> t = losses.tail(jnp.array([0.0, 0.0, 0.1, 0.4]), (0.5, 0.75))
+    >>> float(t.mean), t.var.tolist(), t.cvar.tolist()
+    (0.125, [0.0, 0.1], [0.25, 0.4])
     """
     n = losses.shape[0]
     ordered = jnp.sort(losses)
