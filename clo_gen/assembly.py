@@ -110,8 +110,9 @@ def fit_transitions(config: Any, counts: CountHistory, macro: MacroHistory, seri
     free, converged = transition_baseline.fit_logit(models["constant"], counts.counts.sum(1), z,
                                                     config.ridge)
     if not converged:
-        raise InputError("transitions: the logit did not converge; want fewer covariates, a larger "
-                         'ridge, or model = "constant"')
+        raise InputError("transitions: the logit did not converge; want " + (
+            'fewer covariates, a larger ridge, or model = "constant"' if jnp.zeros(()).dtype == np.float64
+            else 'double precision: jax.config.update("jax_enable_x64", True)'))
     last = pd.Period(config.reference[1], "M")
     last = last if known_until is None else min(last, known_until)
     years = pd.period_range(config.reference[0], last, freq="M")
@@ -259,7 +260,7 @@ def assemble(config: RunConfig, folder: pathlib.Path, *,
     """Assembly of a run: all files read and judged, all models fitted or loaded, as arrays.
 
     A DataFrame `frame` of tape columns replaces the config's tape. Arrays are in the widest
-    precision switched on. Raises InputError for any bad file or combination.
+    precision switched on; fitting wants double. Raises InputError for any bad file or combination.
 
     >>> a = cg.assemble(*cg.read_config(overrides=["tape.synthetic.obligors=24",
     ...                                            "deal=deals/static_amortising.toml"]))
