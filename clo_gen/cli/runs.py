@@ -182,3 +182,26 @@ def compare(
     screen.say(*texts.notes(found, written))
     screen.result({"runs": found.settings.to_dict("records"),
                    "numbers": found.table.to_dict("records")}, written)
+
+
+@command(app, RUNS)
+def report(
+    screen,
+    run: Annotated[pathlib.Path, typer.Argument(help="A folder written by clo-gen run.")],
+    with_: Annotated[list[pathlib.Path] | None, typer.Option(
+        "--with", help="Folder of another analysis or hypo pool to take in; repeat for several. "
+        "Those beside the run, named <run>-tail and so on, are taken without it.")] = None,
+):
+    """Write the report of a run again, with what other analyses found: page, workbook, figures.
+
+    Examples:
+    clo-gen report runs/quickstart
+    clo-gen report runs/quickstart --with runs/quickstart-sensitivity --with pool
+    """
+    from clo_gen.jobs.report import report_job
+
+    with screen.stages("drawing"):
+        taken = report_job(run, with_ or ())
+    screen.say(*([f"taken in: {', '.join(taken)}"] if taken else []),
+               f"written to {run} (open report.html; tables.xlsx, figures/)")
+    screen.result({"taken": taken}, run / "report.html")

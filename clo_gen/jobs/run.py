@@ -5,6 +5,7 @@ with the same bytes (timing.json and pictures' times aside).
 """
 
 import dataclasses
+import json
 import pathlib
 import shutil
 import time
@@ -13,17 +14,17 @@ import jax
 import numpy as np
 import tomli_w
 
-from clo_gen import report
 from clo_gen.assembly import Assembly, assemble
+from clo_gen.chart_data import chart_data
 from clo_gen.evaluate.transition_baselines import held_out_transitions
 from clo_gen.io import manifest
 from clo_gen.io.config import read_config
 from clo_gen.io.folders import choose_folder, draft_of, publish
-from clo_gen.io.json_data import write_json
+from clo_gen.io.json_data import plain, write_json
 from clo_gen.io.problems import InputError, Interrupted
 from clo_gen.jobs import guards, simulation
 from clo_gen.jobs.blocks import Blocks
-from clo_gen.plots import run as plot
+from clo_gen.jobs.report import write_report
 from clo_gen.summary import coverage_table, summarise, tranche_table
 
 MEMORY = 2_000_000_000  # bytes, for the paths that are computed at once
@@ -113,14 +114,17 @@ def write_files(a: Assembly, results, summary, evaluation, timing, draft):
     write_json(draft / "timing.json", timing)
     write_json(draft / "evaluation.json", evaluation)
     tranche_table(summary).to_csv(draft / "tranches.csv", index=False)
-    coverage_table(a, results).to_csv(draft / "coverage.csv", index=False)
     a.tape.frame.to_csv(draft / "tape.csv", index=False)
     arrays = {f"{name}/{field.name}": getattr(record, field.name) for name, r in results.items()
               for record in (r.numbers, r.curves) for field in dataclasses.fields(record)}
     np.savez(draft / "paths.npz", **{f"{name}/path": r.path for name, r in results.items()},
              **arrays)
-    figures = plot.write_figures(a, results, draft)
-    report.write_report(summary, evaluation, figures, draft / "report.html")
+    data, coverage = chart_data(a, results), coverage_table(a, results)
+    (draft / "chart_data.json").write_text(json.dumps(data, separators=(",", ":"),
+                                                      allow_nan=False))
+    coverage.to_csv(draft / "coverage.csv", index=False)
+    write_report(draft, {"summary": plain(summary), "evaluation": plain(evaluation), "data": data,
+                         "coverage": coverage})
 
 
 def main_job(config, folder, out=None, *, memory=MEMORY, check=False, hosts=None,
