@@ -18,10 +18,11 @@ from clo_gen import mesh, outcomes
 from clo_gen.io import manifest
 from clo_gen.io.config import read_config
 from clo_gen.io.folders import choose_folder
-from clo_gen.io.problems import InputError, Interrupted
+from clo_gen.io.problems import InputError, Interrupted, WriteError
 from clo_gen.jobs import guards, simulation
 from clo_gen.jobs.blocks import Blocks
-from clo_gen.jobs.run import main_job, prepare
+from clo_gen.jobs.run import main_job
+from clo_gen.jobs.start import prepare
 
 SETTINGS = [*SMALL, "block=2", short_deal(), 'scenarios=["baseline","adverse"]']
 NOT_COMPARED = {"timing.json", "report.html"}
@@ -99,9 +100,8 @@ def test_a_draft_in_the_way_is_never_deleted(tmp_path):
     (tmp_path / "run.partial" / "manifest.json").write_text("{}")
     with pytest.raises(InputError, match="an interrupted run is there"):
         choose_folder("tail", tmp_path / "run")
-    (tmp_path / "new.partial").mkdir()
-    (tmp_path / "new.partial" / "config.toml").write_text("")  # killed before it had begun
-    assert choose_folder("x", tmp_path / "new") == tmp_path / "new"
+    with pytest.raises(InputError, match="does not end in .partial"):
+        prepare(None, tmp_path / "new.partial", None, SETTINGS)
 
 
 def test_resuming_after_a_full_disk_gives_the_same_bytes(uninterrupted, tmp_path, monkeypatch):
@@ -115,7 +115,7 @@ def test_resuming_after_a_full_disk_gives_the_same_bytes(uninterrupted, tmp_path
 
     out = tmp_path / "run"
     monkeypatch.setattr(Blocks, "save", fills_up)
-    with pytest.raises(Interrupted, match="No space left.*clo-gen run --resume"):
+    with pytest.raises(WriteError, match="No space left.*clo-gen run --resume"):
         run(out)
     assert not out.exists()
     monkeypatch.setattr(Blocks, "save", save)
@@ -124,10 +124,10 @@ def test_resuming_after_a_full_disk_gives_the_same_bytes(uninterrupted, tmp_path
     half = out.with_name("run.partial") / "blocks" / "baseline" / "000001.npz"
     half.write_bytes(half.read_bytes()[:-1])
     with pytest.raises(InputError, match="paths: was 8, now 6"):
-        main_job(*prepare(None, None, out, ["paths=6"]))
-    config, folder, again = prepare(None, None, out)
+        main_job(*prepare(None, None, out, ["paths=6"]), resume=True)
     redone = []
-    main_job(config, folder, again, on_block=lambda name, paths: redone.append((name, paths)))
+    main_job(*prepare(None, None, out), resume=True,
+             on_block=lambda name, paths: redone.append((name, paths)))
     assert sum(paths for _, paths in redone) == 2 * (1 + 8 - 3)  # the half one and the missing
     assert contents(out) == contents(uninterrupted)
     with pytest.raises(InputError, match="this run is complete"):
@@ -197,7 +197,7 @@ def test_a_changed_config_or_file_is_refused_with_the_difference(uninterrupted, 
     deal = next(name for name in same["files"] if name.endswith("us_bsl_short.toml"))
     for changed, words in (
             ({"files": same["files"] | {deal: "0" * 16}}, "content has changed"),
-            ({"versions": same["versions"] | {"jax": "9.9"}}, "version of jax: was '9.9'"),
+            ({"versions": same["versions"] | {"jax": "9.9"}}, "version: jax: was '9.9'"),
             ({"arrays": "0" * 16}, "give other arrays"),
             ({"platform": "gpu"}, "platform: was gpu")):
         with pytest.raises(InputError, match=words):
