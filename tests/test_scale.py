@@ -119,7 +119,7 @@ def test_resuming_after_a_full_disk_gives_the_same_bytes(uninterrupted, tmp_path
         run(out)
     assert not out.exists()
     monkeypatch.setattr(Blocks, "save", save)
-    with pytest.raises(InputError, match="interrupted run is there; go on with"):
+    with pytest.raises(InputError, match="interrupted run is there, or one under way"):
         prepare(None, out, None, SETTINGS)
     half = out.with_name("run.partial") / "blocks" / "baseline" / "000001.npz"
     half.write_bytes(half.read_bytes()[:-1])
@@ -268,9 +268,14 @@ def test_blocks_fit_the_memory():
         c = config.model_copy(update={"mode": mode})
         small = simulation.choose_block(c, 2000, 2, "gpu", 1e8)
         assert small >= 1 and small * 2 * simulation.bytes_of_path(mode, 2000) <= 1e8
-    with pytest.raises(InputError, match="--memory: 0.00 GB are too few for one path of 10,000"):
+    with pytest.raises(InputError, match="--memory: 1MB are too few for one path of 10,000 loans "
+                       "on each of 2 devices; want at least 4.8MB$"):
         simulation.choose_block(config, 10_000, 2, "cpu", 1e6)
-    assert simulation.choose_block(config.model_copy(update={"block": 7}), 200, 8, "cpu", 1e9) == 7
+    fixed = config.model_copy(update={"block": 7})
+    assert simulation.choose_block(fixed, 200, 8, "cpu", 1e9) == 7
+    with pytest.raises(InputError, match=r"--memory: 20MB are too few for 7 paths \(block\) of 200 "
+                       "loans on each of 8 devices; want at least 24.64MB, or block = 5 at most"):
+        simulation.choose_block(fixed, 200, 8, "cpu", 2e7)
 
 
 @pytest.mark.slow

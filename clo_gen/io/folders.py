@@ -69,6 +69,26 @@ def claim(out, fill):
     return True
 
 
+@contextlib.contextmanager
+def alone(draft, file):
+    """While it lasts no other process works on the draft; `file` is one in it that stays. Raises
+    InputError when one does."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    with open(draft / file) as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"{draft}: another process is working on it; want it to end "
+                             "first") from None
+        except OSError:  # a file system without locks
+            pass
+        yield
+
+
 def publish(out):
     """Makes the draft of `out` the folder `out`, once its bytes are on the disk."""
     _write_through(draft_of(out))

@@ -21,7 +21,7 @@ from clo_gen.io.problems import Interrupted, WriteError
 from clo_gen.jobs import guards, simulation
 from clo_gen.jobs.blocks import Blocks
 from clo_gen.jobs.hosts import Hosts
-from clo_gen.jobs.start import begin
+from clo_gen.jobs.start import at_work, begin
 from clo_gen.plots import run as plot
 from clo_gen.summary import coverage_table, summarise, tranche_table
 
@@ -68,8 +68,9 @@ def main_job(config, folder, out=None, *, resume=False, memory=None, check=None,
                                                           config.macro.series)}
         a, where, options = begin(a, folder, out, resume, {"memory": memory, "check": check}, hosts)
         timing = {"fit_s": time.perf_counter() - start}
-        summary = _run(a, where, options["check"], evaluation, timing, hosts, on_stage, on_start,
-                       on_block)
+        with at_work(where, options, hosts):
+            summary = _run(a, where, options["check"], evaluation, timing, hosts, on_stage,
+                           on_start, on_block)
     except (KeyboardInterrupt, OSError) as stop:
         if where is None or manifest.read(draft_of(where)) is None:
             raise

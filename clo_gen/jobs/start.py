@@ -1,5 +1,6 @@
 """How a run begins, or goes on: its config, its folder, and what it was started with."""
 
+import contextlib
 import dataclasses
 import pathlib
 import shutil
@@ -10,7 +11,7 @@ import tomli_w
 from clo_gen.assembly import Assembly
 from clo_gen.io import manifest
 from clo_gen.io.config import read_config
-from clo_gen.io.folders import choose_folder, claim, draft_of, run_of
+from clo_gen.io.folders import alone, choose_folder, claim, draft_of, run_of
 from clo_gen.io.problems import InputError
 from clo_gen.jobs import simulation
 from clo_gen.jobs.hosts import Hosts
@@ -58,25 +59,24 @@ def begin(a: Assembly, folder, out, resume, options, hosts):
     default. Raises InputError for a block that does not fit the memory, and for a run that was
     started with other input.
     """
+    hosts.wait()  # until the input of every process is good: else nothing is written
     if hosts.process == 0:
         before = manifest.read(draft_of(out))["options"] if resume else {}
         given = {name: value for name, value in options.items() if value is not None}
         options = {"memory": MEMORY, "check": False} | before | given
         a = _with_block(a, simulation.choose_block(a.config, len(a.tape.frame), *_devices(),
                                                    options["memory"]))
-        if resume:
-            _change_options(draft_of(out), options)
-        else:
-            out = _claim(a, folder, out, options)
+        out = out if resume else _claim(a, folder, out, options)
     hosts.wait()
     started = manifest.read(draft_of(out))
     if started is None:
         raise InputError(f"--out {out}: not seen by process {hosts.process}; want a folder that "
                          "all processes share")
     if hosts.process > 0:  # nodes may differ in devices and memory: the first one decides
-        options = started["options"]
+        memory = options["memory"] or started["options"]["memory"]
+        options = started["options"] | {"memory": memory}
         a = _with_block(a, started["config"]["block"])
-        simulation.choose_block(a.config, len(a.tape.frame), *_devices(), options["memory"])
+        simulation.choose_block(a.config, len(a.tape.frame), *_devices(), memory)
     manifest.refuse_changes(started, _manifest(a, folder, options), draft_of(out))
     return a, out, options
 
@@ -99,10 +99,19 @@ def _claim(a, folder, out, options):
     return chosen
 
 
-def _change_options(draft, options):
-    started = manifest.read(draft)
-    if started["options"] != options:
-        manifest.write(draft, started | {"options": options})
+@contextlib.contextmanager
+def at_work(out, options, hosts):
+    """While it lasts the draft of `out` is this run's alone, and its manifest has the options.
+    Raises InputError when another process works on it."""
+    if hosts.process > 0:
+        yield
+        return
+    draft = draft_of(out)
+    with alone(draft, "config.toml"):
+        started = manifest.read(draft)
+        if started is not None and started["options"] != options:
+            manifest.write(draft, started | {"options": options})
+        yield
 
 
 def _manifest(a, folder, options):
