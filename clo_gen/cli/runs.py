@@ -1,6 +1,7 @@
 """A folder to start from, runs of a deal, what is made of run folders."""
 
 import pathlib
+import sys
 from typing import Annotated
 
 import typer
@@ -118,6 +119,8 @@ def _run(screen, config_path, out, given, resume, memory, check, hosts):
     from clo_gen.terminal import console
 
     memory = None if memory is None else _bytes(memory)
+    if hosts is not None and not screen.quiet:
+        print(f"waiting for the other processes at {hosts[0]}", file=sys.stderr, flush=True)
     hosts = Hosts() if hosts is None else join(*hosts)
     with hosts.together(), screen.paths() as progress:
         config, folder, out = prepare(config_path, out, resume, given, hosts)

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import signal
+import threading
 import time
 
 from clo_gen.io.problems import InputError, Interrupted, WriteError
@@ -69,7 +71,10 @@ def _kind(error):
 
 def join(coordinator, process=None, processes=None):
     """Hosts of a process that joins the others at `coordinator` (host:port), or "auto": as the
-    cluster says (Slurm, Open MPI, Kubernetes). Raises InputError when they do not come together.
+    cluster says (Slurm, Open MPI, Kubernetes). Raises InputError when that is no place to meet.
+
+    Called before jax starts. Where the others do not come within five minutes JAX ends the process
+    (exit code 134); Ctrl-C ends it at once.
     """
     import jax
 
@@ -77,10 +82,29 @@ def join(coordinator, process=None, processes=None):
     # nor leave alone, nor be interrupted while it waits.
     from jax._src import distributed
 
+    host, _, port = coordinator.rpartition(":")
+    if coordinator != "auto" and not (host and port.isdecimal() and 0 < int(port) < 65_536):
+        raise InputError(f"--coordinator {coordinator}: want host:port, or auto on a cluster")
     where = () if coordinator == "auto" else (coordinator, processes, process)
     try:
-        jax.distributed.initialize(*where, heartbeat_timeout_seconds=HEARTBEAT)
+        with _ctrl_c_ends():
+            jax.distributed.initialize(*where, heartbeat_timeout_seconds=HEARTBEAT)
     except (ValueError, RuntimeError, IndexError) as error:
-        raise InputError(f"--coordinator {coordinator}: {str(error).splitlines()[0]}; want "
+        raise InputError(f"--coordinator {coordinator}: {str(error).splitlines()[0]}; want a free "
                          "host:port, or auto on a cluster") from None
     return Hosts(jax.process_index(), jax.process_count(), distributed.global_state.client)
+
+
+@contextlib.contextmanager
+def _ctrl_c_ends():
+    """Ctrl-C ends the process: a wait inside JAX would not hear it as Python does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
