@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import functools
 import json
+import pathlib
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from conftest import SMALL, short_deal, small_assembly
 
 from clo_gen import mesh, outcomes
 from clo_gen.io import manifest
+from clo_gen.io.checkpoint import save_record
 from clo_gen.io.config import read_config
 from clo_gen.io.folders import choose_folder
 from clo_gen.io.problems import InputError, Interrupted, WriteError
@@ -23,6 +25,9 @@ from clo_gen.jobs import guards, simulation
 from clo_gen.jobs.blocks import Blocks
 from clo_gen.jobs.run import main_job
 from clo_gen.jobs.start import prepare
+from clo_gen.levels import LEVELS
+from clo_gen.train.loop import start
+from clo_gen.train.trajectory import FIT, TrajectoryTraining
 
 SETTINGS = [*SMALL, "block=2", short_deal(), 'scenarios=["baseline","adverse"]']
 NOT_COMPARED = {"timing.json", "report.html"}
@@ -285,6 +290,23 @@ def test_the_program_needs_no_more_memory_than_was_planned(mode):
     a = small_assembly("tape.synthetic.obligors=400", f"mode={mode}")
     sim = simulation.simulator(a, 16, mesh.path_mesh())
     assert sim.temporaries <= 16 * simulation.bytes_of_path(mode, 400)
+
+
+@pytest.mark.slow
+def test_lives_of_level_3_need_no_more_memory_than_was_planned(tmp_path):
+    """With a model of the shipped sizes that has learned nothing; planned is at most four times
+    what is needed."""
+    verbs = LEVELS["trajectory"]
+    data = verbs.load(TrajectoryTraining(), pathlib.Path("."), None)
+    model = verbs.assemble(start(verbs.task(data, None), FIT).params, data, None)
+    (tmp_path / "trajectory").mkdir()
+    save_record(tmp_path / "trajectory" / "model.npz", model,
+                {"kind": data.kind, "source": "nothing, untrained"})
+    a = small_assembly("tape.synthetic.obligors=400", "mode=trajectory",
+                       f"trajectory.run='{tmp_path}'")
+    sim = simulation.simulator(a, 8, mesh.path_mesh())
+    planned = 8 * simulation.bytes_of_path("trajectory", 400)
+    assert planned / 4 <= sim.temporaries <= planned
 
 
 def test_processes_share_the_blocks():
