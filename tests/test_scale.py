@@ -6,8 +6,6 @@ import functools
 import json
 import pathlib
 import signal
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -315,38 +313,3 @@ def test_processes_share_the_blocks():
     shares = [simulation.wanted(a, 2, i, 3) for i in range(3)]
     assert sorted(every) == sorted(b for share in shares for b in share)
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
-
-
-def command(*arguments, cwd):
-    return subprocess.Popen([sys.executable, "-m", "clo_gen", "run", *arguments], cwd=cwd,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def settings():
-    return [x for s in SETTINGS for x in ("--set", s)]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("processes", [2, 4])
-def test_processes_give_the_same_bytes(uninterrupted, tmp_path, processes):
-    started = [command("--out", "run", "--coordinator", f"127.0.0.1:{9700 + processes}",
-                       "--process-id", str(i), "--num-processes", str(processes), *settings(),
-                       cwd=tmp_path) for i in range(processes)]
-    said = [p.communicate(timeout=300) for p in started]
-    assert all(p.returncode == 0 for p in started), said
-    assert contents(tmp_path / "run") == contents(uninterrupted)
-
-
-@pytest.mark.slow
-def test_a_killed_run_goes_on_to_the_same_bytes(uninterrupted, tmp_path):
-    first = command("--out", "run", *settings(), cwd=tmp_path)
-    blocks = tmp_path / "run.partial" / "blocks"
-    while first.poll() is None and len(list(blocks.rglob("*.npz"))) < 2:
-        pass
-    first.kill()
-    first.communicate()
-    assert not (tmp_path / "run").exists()  # pictures alone take seconds after the last block
-    second = command("--resume", "run", cwd=tmp_path)
-    said = second.communicate()
-    assert second.returncode == 0, said
-    assert contents(tmp_path / "run") == contents(uninterrupted)
