@@ -118,11 +118,11 @@ def _run(screen, config_path, out, given, resume, memory, check, hosts):
     from clo_gen.jobs.start import prepare
     from clo_gen.terminal import console
 
-    memory = None if memory is None else _bytes(memory)
     if hosts is not None and not screen.quiet:
         print(f"waiting for the other processes at {hosts[0]}", file=sys.stderr, flush=True)
     hosts = Hosts() if hosts is None else join(*hosts)
     with hosts.together(), screen.paths() as progress:
+        memory = None if memory is None else _bytes(memory)
         config, folder, out = prepare(config_path, out, resume, given, hosts)
         summary, evaluation, written = main_job(
             config, folder, out, resume=resume is not None, memory=memory, check=check or None,
@@ -143,10 +143,10 @@ def _bytes(text):
 
     from clo_gen.io.problems import InputError
 
-    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([kmgt]?)i?b?\s*", str(text), re.IGNORECASE)
+    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([kmgt]?)(i?)b?\s*", str(text), re.IGNORECASE)
     if found is None or float(found[1]) <= 0:
         raise InputError(f"--memory {text}: want a size such as 2GB or 500MB")
-    return float(found[1]) * 1000 ** " kmgt".index(found[2].lower() or " ")
+    return float(found[1]) * (1024 if found[3] else 1000) ** " kmgt".index(found[2].lower() or " ")
 
 
 @command(app, RUNS)
