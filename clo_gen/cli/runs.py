@@ -65,7 +65,12 @@ def run(
     """
     given = overrides(set_, tape=tape, deal=deal, paths=paths, seed=seed)
     hosts = _hosts(coordinator, process_id, num_processes)
-    _run(screen, config, out, given, resume, memory, check, hosts)
+    try:
+        _run(screen, config, out, given, resume, memory, check, hosts)
+    except KeyboardInterrupt as stop:
+        if resume is None or str(stop):
+            raise
+        raise KeyboardInterrupt(f"go on with clo-gen run --resume {resume}") from None
 
 
 @command(app, RUNS)
