@@ -63,7 +63,8 @@ def test_a_summary_of_another_shape_is_named_with_what_it_lacks(tmp_path):
     del other["paths"], other["scenarios"]["baseline"]["tranches"]["E"]["price"]
     other["scenarios"]["baseline"]["portfolio"]["var_99"] = "much"
     folder_of(tmp_path / "other", other)
-    shapes = {"list": [1], "text": "x", "none": None, "flat": {"scenarios": 3, "deal": 1, "pool": 2},
+    shapes = {"list": [1], "text": "x", "none": None,
+              "flat": {"scenarios": 3, "deal": 1, "pool": 2},
               "empty": summary(0.01, ()), "bare": summary(0.01) | {"data": {"tape": "real"}},
               "halves": summary(0.01) | {"scenarios": {"baseline": {"tranches": {"A": 1}}}}}
     for name, shape in shapes.items():
