@@ -144,3 +144,20 @@ def test_ctrl_c_before_the_first_block_says_what_there_is(tmp_path, monkeypatch)
     begin(out)
     with pytest.raises(Interrupted, match=f"^go on with clo-gen run --resume {out}$"):
         run.main_job(*start.prepare(None, None, out), resume=True)
+
+
+def test_ctrl_c_after_the_last_step_says_that_the_run_is_complete(tmp_path, monkeypatch):
+    def pressed(a, out, *_):
+        publish(out)
+        (out / "summary.json").write_text("{}")
+        (out / "blocks").mkdir()
+        raise KeyboardInterrupt
+
+    config, folder, out = start.prepare(None, tmp_path / "run", None, SETTINGS)
+    monkeypatch.setattr(run, "_run", pressed)
+    monkeypatch.setattr(run, "held_out_transitions", lambda *_: None)
+    with pytest.raises(Interrupted, match=f"^{out} is complete; clo-gen run --resume {out} rem"):
+        run.main_job(config, folder, out)
+    with pytest.raises(InputError, match="this run is complete"):
+        start.prepare(None, None, out)
+    assert not (out / "blocks").exists()

@@ -72,10 +72,12 @@ def main_job(config, folder, out=None, *, resume=False, memory=None, check=None,
             summary = _run(a, where, options["check"], evaluation, timing, hosts, on_stage,
                            on_start, on_block)
     except (KeyboardInterrupt, OSError) as stop:
-        if where is None or manifest.read(draft_of(where)) is None:
+        advice = None if where is None else _advice(where)
+        if advice is None:
             raise
         kind = Interrupted if isinstance(stop, KeyboardInterrupt) else WriteError
-        raise kind(_how_to_go_on(stop, where)) from None
+        said = [str(stop)] * bool(str(stop)) + [advice] * (advice not in str(stop))
+        raise kind("; ".join(said)) from None  # another process may have said it
     return summary, None if summary is None else evaluation, where
 
 
@@ -83,6 +85,8 @@ def _run(a, out, check, evaluation, timing, hosts, on_stage, on_start, on_block)
     """Simulates what is missing and writes the run; returns its summary on the first process."""
     blocks = Blocks(draft_of(out) / "blocks")
     timing |= _simulate(a, blocks, hosts, on_stage, on_start, on_block)
+    if hosts.processes > 1:
+        on_stage("waiting for the other processes")
     hosts.wait()  # until every block is there
     checks = summary = None
     if hosts.process == 0:
@@ -102,11 +106,13 @@ def _run(a, out, check, evaluation, timing, hosts, on_stage, on_start, on_block)
     return summary | {"timing": timing, "checks": checks}
 
 
-def _how_to_go_on(why, out):
-    advice = f"go on with clo-gen run --resume {out}"
-    if advice in str(why):  # another process has said it
-        return str(why)
-    return f"{why}{'; ' if str(why) else ''}{advice}"
+def _advice(out):
+    """How to go on with the run that was to be in `out`; None where nothing has begun."""
+    if manifest.read(draft_of(out)) is not None:
+        return f"go on with clo-gen run --resume {out}"
+    if (out / "summary.json").exists():
+        return f"{out} is complete; clo-gen run --resume {out} removes what is left of its blocks"
+    return None
 
 
 def _simulate(a, blocks, hosts, on_stage, on_start, on_block):
