@@ -28,6 +28,6 @@ def _leave(code):
     usual end of Python crashes."""
     sys.stdout.flush()
     sys.stderr.flush()
-    if "jax" in sys.modules:  # the first process must not leave before the others
-        sys.modules["jax"].distributed.shutdown()
+    if distributed := getattr(sys.modules.get("jax"), "distributed", None):
+        distributed.shutdown()  # waits for the other processes of a run: they need the first one
     os._exit(code)

@@ -90,7 +90,7 @@ def read(draft):
         found = json.loads((draft / NAME).read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{draft / NAME}: not JSON ({error}); want what the run wrote, or a new "
                          "run") from None
     tables = ("config", "files", "versions", "options")

@@ -64,7 +64,7 @@ def _size(memory):
     """Text that --memory reads, rounded up."""
     unit, name = next((u, n) for u, n in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "B"))
                       if memory >= u or u == 1)
-    return f"{math.ceil(memory / unit * 100) / 100:.4g}{name}"
+    return f"{math.ceil(memory / unit * 100) / 100:g}{name}"
 
 
 def simulator(a: Assembly, block, devices=None):
