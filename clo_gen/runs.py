@@ -13,7 +13,8 @@ import pandas as pd
 from clo_gen import pipeline
 from clo_gen.assembly import Assembly
 from clo_gen.io.problems import InputError
-from clo_gen.jobs.run import MEMORY, main_job, prepare
+from clo_gen.jobs.run import main_job
+from clo_gen.jobs.start import prepare
 from clo_gen.summary import read_summary, tranche_table
 
 _batch = jax.jit(pipeline.simulate_batch, static_argnames="setup")
@@ -84,13 +85,14 @@ def read_run(folder: str | pathlib.Path) -> Run:
 
 def run(config: str | pathlib.Path | None = None, *, overrides: Iterable[str] = (),
         out: str | pathlib.Path | None = None, resume: str | pathlib.Path | None = None,
-        memory: float = MEMORY) -> Run:
+        memory: float | None = None) -> Run:
     """Run of a config file (None: the shipped quickstart), as `clo-gen run` makes it.
 
     `overrides` are `key=value` texts, `out` a new folder (None: runs/<name>), `resume` the folder
-    of an interrupted run, `memory` [bytes] bounds the paths computed at once. Runs in double
-    precision whatever the caller's setting. Raises InputError for bad input, and Interrupted, with
-    what to do, on Ctrl-C or when the disk is full.
+    of an interrupted run, `memory` [bytes] bounds the paths computed at once (None: 2 GB, or what
+    an interrupted run was started with). Runs in double precision whatever the caller's setting.
+    Raises InputError for bad input, Interrupted (a KeyboardInterrupt) on Ctrl-C and WriteError (an
+    OSError) when the disk is full; both say how to go on.
 
     >>> done = cg.run("configs/smoke.toml", overrides=["paths=4"], out=tmp / "first")
     >>> done.classes.loc["baseline", ["expected_loss", "price"]].shape
@@ -99,5 +101,6 @@ def run(config: str | pathlib.Path | None = None, *, overrides: Iterable[str] = 
     (4, 9)
     """
     with jax.enable_x64(True):
-        _, _, folder = main_job(*prepare(config, out, resume, tuple(overrides)), memory=memory)
+        _, _, folder = main_job(*prepare(config, out, resume, tuple(overrides)),
+                                resume=resume is not None, memory=memory)
     return read_run(folder)

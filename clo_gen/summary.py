@@ -200,7 +200,7 @@ def read_summary(folder):
     """The content of a run folder's summary.json. Raises InputError where there is none."""
     try:
         summary = json.loads((pathlib.Path(folder) / "summary.json").read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         summary = None
     if not (isinstance(summary, dict) and {"scenarios", "deal", "pool"} <= summary.keys()):
         raise InputError(f"{folder}: no run; want a folder written by clo-gen run")

@@ -15,7 +15,7 @@ def summary(el, scenarios=("baseline",)):
                  "var_99_std_error": 0.0, "cvar_99_std_error": 0.0}
     note = {"loss_probability": 10 * el, "loss_probability_std_error": 0.01, "irr": None,
             "expected_loss": el / 2, "expected_loss_std_error": 0.002, "price": 0.9}
-    return {"scenarios": {s: {"portfolio": portfolio, "tranches": {"A": note, "E": note}}
+    return {"scenarios": {s: {"portfolio": portfolio, "tranches": {"A": note, "E": dict(note)}}
                           for s in scenarios},
             "deal": {"name": "d"}, "paths": 100, "seed": 1, "mode": "markov",
             "pool": {"loans": 7}, "data": {"tape": {"kind": "synthetic"}, "deal": {"kind": "real"}}}
@@ -55,6 +55,30 @@ def test_folders_that_are_no_runs_are_all_named(tmp_path):
         read_summaries([good])
     with pytest.raises(InputError, match="twice"):
         read_summaries([good, good])
+
+
+def test_a_summary_of_another_shape_is_named_with_what_it_lacks(tmp_path):
+    good = folder_of(tmp_path / "good", summary(0.01))
+    other = summary(0.01)
+    del other["paths"], other["scenarios"]["baseline"]["tranches"]["E"]["price"]
+    other["scenarios"]["baseline"]["portfolio"]["var_99"] = "much"
+    folder_of(tmp_path / "other", other)
+    shapes = {"list": [1], "text": "x", "none": None,
+              "flat": {"scenarios": 3, "deal": 1, "pool": 2},
+              "empty": summary(0.01, ()), "bare": summary(0.01) | {"data": {"tape": "real"}},
+              "halves": summary(0.01) | {"scenarios": {"baseline": {"tranches": {"A": 1}}}}}
+    for name, shape in shapes.items():
+        folder_of(tmp_path / name, shape)
+    (tmp_path / "binary").mkdir()
+    (tmp_path / "binary" / "summary.json").write_bytes(b"\xff\x00{")
+    with pytest.raises(InputError) as error:
+        read_summaries([good, *(tmp_path / name for name in ("other", "binary", *shapes))])
+    said = str(error.value)
+    assert ("other/summary.json: lacks paths, scenarios.baseline.portfolio.var_99, "
+            "scenarios.baseline.tranches.E.price; want") in said
+    assert all(f"/{name}: no run" in said for name in ("binary", "list", "text", "none"))
+    assert all(f"/{name}/summary.json: lacks" in said for name in ("flat", "empty", "halves"))
+    assert "good" not in said and "bare/summary.json: lacks data.tape.kind;" in said
 
 
 def test_runs_of_the_same_name_are_told_apart(tmp_path):

@@ -18,7 +18,7 @@ from conftest import SMALL, short_deal
 from clo_gen.assembly import assemble
 from clo_gen.io.config import read_config
 from clo_gen.io.folders import choose_folder, new_folder
-from clo_gen.io.problems import InputError
+from clo_gen.io.problems import InputError, WriteError
 from clo_gen.io.tables import config_path
 from clo_gen.jobs.report import read_run_files, report_job, write_report
 from clo_gen.jobs.run import main_job
@@ -255,7 +255,7 @@ def test_a_failed_write_leaves_the_paths_to_go_on_with(tmp_path, monkeypatch):
         raise OSError("no space left")
 
     monkeypatch.setattr(run, "write_report", full_disk)
-    with pytest.raises(KeyboardInterrupt, match="no space left; go on with clo-gen run --resume"):
+    with pytest.raises(WriteError, match="no space left; go on with clo-gen run --resume"):
         main_job(config, folder, tmp_path / "out")
     assert list((tmp_path / "out.partial").rglob("*.npz")) and not (tmp_path / "out").exists()
 
@@ -295,8 +295,6 @@ def test_a_users_own_tape_runs(tmp_path):
 
 def test_a_new_folder_is_complete_or_not_there(tmp_path):
     out = tmp_path / "sub" / "out"
-    (tmp_path / "sub" / "out.partial").mkdir(parents=True)  # of a killed run
-    (tmp_path / "sub" / "out.partial" / "old").touch()
     with pytest.raises(KeyboardInterrupt), new_folder(out) as draft:
         (draft / "new").touch()
         raise KeyboardInterrupt
@@ -306,6 +304,19 @@ def test_a_new_folder_is_complete_or_not_there(tmp_path):
         (draft / "new").touch()
         assert not list(out.iterdir())
     assert [p.name for p in out.iterdir()] == ["new"] and not draft.exists()
+
+
+def test_two_commands_do_not_write_into_one_folder(tmp_path):
+    out = tmp_path / "out"
+    with new_folder(out) as draft:
+        (draft / "first").touch()
+        with pytest.raises(InputError, match="another command is writing there"), new_folder(out):
+            pass
+    with pytest.raises(InputError, match=r"results of this one are in .*out\.partial"):
+        with new_folder(out) as draft:  # `out` was free when this command began
+            (draft / "second").touch()
+    assert [p.name for p in out.iterdir()] == ["first"]
+    assert [p.name for p in draft.iterdir()] == ["second"]
 
 
 def test_a_file_that_is_here_may_be_set_from_here(tmp_path, monkeypatch):

@@ -9,6 +9,11 @@ class Interrupted(KeyboardInterrupt):
     """Work was stopped; what is finished is on disk. The message says how to go on."""
 
 
+class WriteError(OSError):
+    """A result could not be written, as on a full disk; what is finished is on disk. The message
+    says how to go on."""
+
+
 class Problems:
     """Collects problems of one `source` (a file or a part of one)."""
 

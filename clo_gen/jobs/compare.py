@@ -14,6 +14,7 @@ from clo_gen.summary import read_summary
 POOL = {"expected_loss": "std_error", "var_99": "var_99_std_error", "cvar_99": "cvar_99_std_error"}
 CLASS = {"loss_probability": "loss_probability_std_error",
          "expected_loss": "expected_loss_std_error", "irr": None, "price": None}
+ABOUT = {"deal.name": str, "paths": int, "seed": int, "mode": str, "pool.loans": int}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,9 +28,9 @@ class Comparison:
 
 def read_summaries(folders):
     """{name: summary} of run folders; names are the folders' own, or whole paths where two are the
-    same. Raises InputError that names every folder that is no run."""
+    same. Raises InputError that names every folder that is no run, and what its summary lacks."""
     paths = [pathlib.Path(folder) for folder in folders]
-    found = collect_complaints([functools.partial(read_summary, path) for path in paths])
+    found = collect_complaints([functools.partial(_read, path) for path in paths])
     if len(found) < 2:
         raise InputError("compare: want at least two run folders")
     short = [path.name for path in paths]
@@ -37,6 +38,51 @@ def read_summaries(folders):
     if len(set(names)) < len(names):
         raise InputError("compare: the same folder twice")
     return dict(zip(names, found, strict=True))
+
+
+def _read(folder):
+    summary = read_summary(folder)
+    if lacking := list(_lacking(summary)):
+        more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
+        raise InputError(f"{folder / 'summary.json'}: lacks {', '.join(lacking[:5])}{more}; want "
+                         "what this version of clo-gen run writes")
+    return summary
+
+
+def _lacking(summary):
+    """Names of what `comparison` reads and a summary lacks, or has as something else."""
+    for place, kind in ABOUT.items():
+        value = summary
+        for key in place.split("."):
+            value = value.get(key) if isinstance(value, dict) else None
+        if not isinstance(value, kind):
+            yield place
+    tables = {key: summary.get(key) if isinstance(summary, dict) else None
+              for key in ("data", "scenarios")}
+    for key, table in tables.items():
+        if not isinstance(table, dict) or not table:
+            yield key
+            tables[key] = {}
+    for name, part in tables["data"].items():
+        if not isinstance(part, dict) or not isinstance(part.get("kind"), str):
+            yield f"data.{name}.kind"
+    for name, scenario in tables["scenarios"].items():
+        place = f"scenarios.{name}"
+        scenario = scenario if isinstance(scenario, dict) else {}
+        yield from _lacking_numbers(f"{place}.portfolio", scenario.get("portfolio"), POOL)
+        tranches = scenario.get("tranches")
+        if not isinstance(tranches, dict) or not tranches:
+            yield f"{place}.tranches"
+            continue
+        for of, numbers in tranches.items():
+            yield from _lacking_numbers(f"{place}.tranches.{of}", numbers, CLASS)
+
+
+def _lacking_numbers(place, numbers, wanted):
+    for key in wanted:
+        if not isinstance(numbers, dict) or key not in numbers or not isinstance(
+                numbers[key], int | float | None):
+            yield f"{place}.{key}"
 
 
 def comparison(summaries):

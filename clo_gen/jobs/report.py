@@ -60,6 +60,7 @@ def read_run_files(folder):
 
 def write_report(draft, run, found=()):
     """Writes FILES into the folder `draft`; `run` as read_run_files gives it."""
+    shutil.rmtree(draft / "figures", ignore_errors=True)  # of a run that was killed just here
     (draft / "figures").mkdir()
     charts = run_charts.charts(run["data"], run["summary"], draft / "figures")
     colors = [color_of(name, i) for i, name in enumerate(run["summary"]["scenarios"])]
