@@ -1,15 +1,15 @@
 """What a run was started with, so that it is gone on with only as the same run."""
 
 import hashlib
-import json
 import pathlib
 
 from clo_gen import __version__
 from clo_gen.io.checkpoint import fingerprint
-from clo_gen.io.json_data import plain, write_json
+from clo_gen.io.json_data import plain, read_json, write_json
 from clo_gen.io.problems import InputError, Problems
 
 NAME = "manifest.json"
+_PARTS = {"config", "files", "arrays", "versions", "platform"}
 _TABLES_WITH_RUN = ("macro", "transitions", "trajectory", "calibration")
 
 
@@ -72,13 +72,12 @@ def write(draft, found):
 
 def read(draft):
     """The manifest in the folder `draft`, or None when there is none."""
-    try:
-        return json.loads((draft / NAME).read_text())
-    except FileNotFoundError:
+    if not (draft / NAME).exists():
         return None
-    except json.JSONDecodeError as error:
-        raise InputError(f"{draft / NAME}: not JSON ({error}); want what the run wrote, or a new "
-                         "run") from None
+    found = read_json(draft / NAME)
+    if not isinstance(found, dict) or not _PARTS <= found.keys():
+        raise InputError(f"{draft / NAME}: not what a run wrote; want a new run")
+    return found
 
 
 def refuse_changes(old, new, draft):

@@ -4,7 +4,6 @@ The schema's steps become those of a deal file, so that both are judged by the s
 """
 
 import dataclasses
-import json
 import pathlib
 
 import jax.numpy as jnp
@@ -14,6 +13,7 @@ import pandas as pd
 from clo_gen.io.collections import OPTIONAL, REQUIRED, LoadedCollections, judge_collections
 from clo_gen.io.deal import LoadedDeal, load_deal
 from clo_gen.io.deal_terms import DealTerms
+from clo_gen.io.json_data import read_json
 from clo_gen.io.oracle_terms import OracleDeal, OracleFile
 from clo_gen.io.problems import InputError, Problems
 from clo_gen.io.toml import parse
@@ -45,14 +45,7 @@ class OracleCase:
 def read_oracle(path):
     """OracleCase of a JSON file. Raises InputError with every problem found."""
     path = pathlib.Path(path)
-    try:
-        case = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: not valid JSON: {error}") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    case = read_json(path)
     if not isinstance(case, dict) or case.get("schema") != SCHEMA:
         raise InputError(f"{path}: schema: want a JSON object with schema = {SCHEMA!r}")
     return _read(parse(case, OracleFile, path), path)

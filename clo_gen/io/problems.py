@@ -13,6 +13,7 @@ class Problems:
     """Collects problems of one `source` (a file or a part of one)."""
 
     shown = 20
+    longest = 2_000  # characters of a line
 
     def __init__(self, source):
         self.source = str(source)
@@ -31,9 +32,16 @@ class Problems:
         if not self.found:
             return
         rest = len(self.found) - self.shown
-        lines = self.found[: self.shown] + ([f"... and {rest} more"] if rest > 0 else [])
+        lines = [_one_line(line, self.longest) for line in self.found[: self.shown]]
+        lines += [f"... and {rest} more"] if rest > 0 else []
         count = "1 problem" if len(self.found) == 1 else f"{len(self.found)} problems"
-        raise InputError(f"{self.source}: {count}\n" + "\n".join(f"  {line}" for line in lines))
+        raise InputError(f"{_one_line(self.source, self.longest)}: {count}\n" + "\n".join(f"  {line}" for line in lines))
+
+
+def _one_line(text, longest):
+    """`text` on one line, as a terminal shows it: what moves the cursor is written out."""
+    text = text if len(text) <= longest else text[: longest - 3] + "..."
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def collect_complaints(calls):

@@ -12,6 +12,7 @@ from clo_gen.hypo import Obligor, hypo_pools_discrete, hypo_pools_formula
 from clo_gen.hypo.entry import judged_discrete, judged_formula
 from clo_gen.hypo.monitor import sdr_at
 from clo_gen.hypo.problem import formula_problem, pool_of, pool_size
+from clo_gen.io.csv_file import write_csv
 from clo_gen.io.problems import InputError, Problems, collect_complaints
 from clo_gen.io.table import Column, judge, read_table
 from clo_gen.io.toml import load_toml
@@ -185,7 +186,7 @@ def save(report: HypoReport, out):
     draft = out.with_name(out.name + ".partial")
     try:
         if out.suffix == ".csv":
-            rows.to_csv(draft, index=False)
+            write_csv(rows, draft)
         else:
             _write_folder(draft, report, rows)
         draft.replace(out)
@@ -203,8 +204,8 @@ def _write_folder(folder, report, rows):
     rated = report.monitors[0] or report.pools[0]
     obligors = rated["obligors"] if isinstance(rated, dict) else rated.obligors
     folder.mkdir(parents=True)
-    rows.to_csv(folder / "results.csv", index=False)
-    rated.to_frame().to_csv(folder / "obligors.csv")
+    write_csv(rows, folder / "results.csv")
+    write_csv(rated.to_frame(), folder / "obligors.csv", index=True)
     write_hypo_figure(folder / "pool.png", report.deals[0]["deal"], list(obligors.values()),
                       sdr_curve(report))
 

@@ -4,6 +4,7 @@ import pathlib
 import re
 
 from clo_gen.io.config import read_config
+from clo_gen.io.csv_file import write_csv
 from clo_gen.io.deal import read_deal
 from clo_gen.io.folders import new_folder
 from clo_gen.io.problems import InputError
@@ -59,7 +60,7 @@ def init_job(folder):
         with new_folder(folder) as draft:
             for file, text in files.items():
                 (draft / file).write_text(text)
-            tape.to_csv(draft / "tape.csv", index=False)
+            write_csv(tape, draft / "tape.csv")
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror})") from None
     return sorted([*files, "tape.csv"])

@@ -18,6 +18,7 @@ from clo_gen.assembly import Assembly, assemble
 from clo_gen.evaluate.transition_baselines import held_out_transitions
 from clo_gen.io import manifest
 from clo_gen.io.config import read_config
+from clo_gen.io.csv_file import write_csv
 from clo_gen.io.folders import choose_folder, draft_of, publish
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import InputError, Interrupted
@@ -112,9 +113,9 @@ def write_files(a: Assembly, results, summary, evaluation, timing, draft):
     write_json(draft / "summary.json", summary)
     write_json(draft / "timing.json", timing)
     write_json(draft / "evaluation.json", evaluation)
-    tranche_table(summary).to_csv(draft / "tranches.csv", index=False)
-    coverage_table(a, results).to_csv(draft / "coverage.csv", index=False)
-    a.tape.frame.to_csv(draft / "tape.csv", index=False)
+    write_csv(tranche_table(summary), draft / "tranches.csv")
+    write_csv(coverage_table(a, results), draft / "coverage.csv")
+    write_csv(a.tape.frame, draft / "tape.csv")
     arrays = {f"{name}/{field.name}": getattr(record, field.name) for name, r in results.items()
               for record in (r.numbers, r.curves) for field in dataclasses.fields(record)}
     np.savez(draft / "paths.npz", **{f"{name}/path": r.path for name, r in results.items()},
