@@ -86,7 +86,7 @@ FileName = Annotated[str, AfterValidator(_file_name)]
 
 
 def is_file_name(name):
-    """Whether `name` can be that of a file or folder, on any system, inside the one it is put in."""
+    """Whether `name` can name a file or folder, on any system, inside the one it is put in."""
     try:
         return bool(_file_name(name))
     except ValueError:

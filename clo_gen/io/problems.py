@@ -35,7 +35,8 @@ class Problems:
         lines = [_one_line(line, self.longest) for line in self.found[: self.shown]]
         lines += [f"... and {rest} more"] if rest > 0 else []
         count = "1 problem" if len(self.found) == 1 else f"{len(self.found)} problems"
-        raise InputError(f"{_one_line(self.source, self.longest)}: {count}\n" + "\n".join(f"  {line}" for line in lines))
+        head = f"{_one_line(self.source, self.longest)}: {count}"
+        raise InputError("\n".join([head, *(f"  {line}" for line in lines)]))
 
 
 def _one_line(text, longest):

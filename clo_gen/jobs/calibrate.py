@@ -7,10 +7,8 @@ Reference: methodology, Training Strategy, Stage 3: Calibration.
 import dataclasses
 import pathlib
 import time
-from typing import Annotated
 
 import tomli_w
-from pydantic import Field
 
 from clo_gen.assembly import assemble
 from clo_gen.io import checkpoint
