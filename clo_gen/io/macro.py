@@ -153,7 +153,8 @@ def _carry_growth(frame, notes):
     """Carries a series over the months (two at most) since its last quarter end."""
     for name in frame:
         tail = frame[name].isna() & frame[name].ffill(limit=2).notna()
-        tail &= frame.index > frame[name].last_valid_index()
+        if tail.any():
+            tail &= frame.index > frame[name].last_valid_index()
         if tail.any():
             frame[name] = frame[name].where(~tail, frame[name].ffill())
             notes.append(f"{name}: last known value carried to "

@@ -55,7 +55,7 @@ def _read(case, path):
     given, problems = case.deal, Problems(path)
     par = given.initial_performing_balance
     rows = pd.DataFrame(list(case.period_inputs))
-    rows = rows[[c for c in rows if c in (*REQUIRED, *OPTIONAL)]]
+    rows = rows[[c for c in rows if c in (*REQUIRED, *OPTIONAL)]].map(_scalar)
     # The schema's numerators hold performing par and cash only, so defaulted par counts nothing.
     none = DefaultedTerms(jnp.zeros(()), jnp.ones(()))
     collections = judge_collections(rows, problems, par=par, deal=none)
@@ -71,6 +71,12 @@ def _read(case, path):
     deal = dataclasses.replace(deal, deal=deal.deal.replace(coupon=jnp.asarray(rates)))
     collections = dataclasses.replace(collections, index=np.zeros(len(rates)))
     return OracleCase(deal, collections, case.expected)
+
+
+def _scalar(value):
+    """A number or text as it is; what is neither as text, which judge_collections refuses."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if number or isinstance(value, str) else str(value)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,22 @@
 """Complaints about a user's input: collected, then raised all at once."""
 
 
+_LONGEST = 2_000  # characters of a line of a message
+
+
 class InputError(ValueError):
-    """Bad input; the message lists every problem found, one a line."""
+    """Bad input; the message lists every problem found, one a line.
+
+    What the data in it would do to a terminal (colours, moves of the cursor) is written out.
+    """
+
+    def __init__(self, message=""):
+        super().__init__("\n".join(_one_line(line) for line in str(message).split("\n")))
+
+
+def _one_line(text):
+    text = text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -13,7 +27,6 @@ class Problems:
     """Collects problems of one `source` (a file or a part of one)."""
 
     shown = 20
-    longest = 2_000  # characters of a line
 
     def __init__(self, source):
         self.source = str(source)
@@ -32,17 +45,11 @@ class Problems:
         if not self.found:
             return
         rest = len(self.found) - self.shown
-        lines = [_one_line(line, self.longest) for line in self.found[: self.shown]]
+        lines = [_one_line(line) for line in self.found[: self.shown]]
         lines += [f"... and {rest} more"] if rest > 0 else []
         count = "1 problem" if len(self.found) == 1 else f"{len(self.found)} problems"
-        head = f"{_one_line(self.source, self.longest)}: {count}"
+        head = f"{_one_line(self.source)}: {count}"
         raise InputError("\n".join([head, *(f"  {line}" for line in lines)]))
-
-
-def _one_line(text, longest):
-    """`text` on one line, as a terminal shows it: what moves the cursor is written out."""
-    text = text if len(text) <= longest else text[: longest - 3] + "..."
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def collect_complaints(calls):

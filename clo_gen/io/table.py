@@ -158,7 +158,7 @@ def _convert(column, text):
         bad = ~(values.abs() <= limits.LARGEST) | (values < column.low) | (values > column.high)
         if column.kind == "integer":
             bad |= values != np.round(values)
-        return values, bad.to_numpy()
+        return values.mask(bad), bad.to_numpy()
     if column.kind in ("date", "month"):
         day = "" if column.kind == "date" else "?"
         shaped = text.str.fullmatch(rf"\d{{4}}-\d{{2}}(-\d{{2}}([ T].*)?){day}").eq(True)

@@ -241,8 +241,9 @@ def _require(loans, given, problems, label, cutoff, indices):
         problems.add(f"{label(row)}, benchmark", loans["benchmark"].iloc[row],
                      f"one of {', '.join(indices)} (run config, [indices])")
     balloon = loans["amortization_type"] == "balloon"
-    life = np.array([dates.months_between(o.date(), m.date()) if pd.notna(m) else 0 for o, m in
-                     zip(loans["origination_date"], loans["maturity_date"], strict=True)])
+    life = np.array([dates.months_between(o.date(), m.date()) if pd.notna(o) and pd.notna(m) else 0
+                     for o, m in zip(loans["origination_date"], loans["maturity_date"],
+                                     strict=True)])
     for row in np.flatnonzero(balloon & ~(loans["term_months"] > life)):
         problems.add(f"{label(row)}, term_months", loans["term_months"].iloc[row],
                      "for a balloon loan its amortisation term, longer than the months from "

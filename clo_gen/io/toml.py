@@ -83,7 +83,7 @@ def _explain(problems, error, model):
 def _fields_at(model, location):
     """Names of the fields of the record that `location` leads to."""
     for part in location:
-        if isinstance(part, int):
+        if part not in model.model_fields:  # a number, or a key that the user chose
             continue
         annotation = model.model_fields[part].annotation
         model = next((a for a in _leaves(annotation) if hasattr(a, "model_fields")), model)

@@ -53,6 +53,23 @@ def hypo_job(path):
     hypo_pool_formula_constraints too, solved on the pool that the limits allow. Raises InputError
     with every problem.
     """
+    names, deals, limits, asked, to_monitor = read_hypo(path)
+    pools = hypo_pools_discrete(limits)
+    monitors = [None] * len(deals)
+    if asked:
+        found = hypo_pools_formula(to_monitor([pool["obligors"] for pool in pools]))
+        for n, monitor in zip(asked, found, strict=True):
+            monitors[n] = monitor
+    return HypoReport(tuple({"deal": name} | d for name, d in zip(names, deals, strict=True)),
+                      tuple(pools), tuple(monitors))
+
+
+def read_hypo(path):
+    """What hypo_job solves, read and judged: (names of the deals, their arguments, arguments of
+    their limits, numbers of those with a monitor, what makes the monitors' arguments from pools).
+
+    Raises InputError with every problem.
+    """
     path = pathlib.Path(path)
     deals = [_one_deal(path)] if path.suffix == ".toml" else _deals(path)
     names = [d.pop("deal") for d in deals]
@@ -69,14 +86,7 @@ def hypo_job(path):
     any_pool = [Obligor(1.0, 0)]  # judges the rest before the work begins
     collect_complaints([lambda: judged_discrete(limits), *(
         lambda one=one: judged_formula([one]) for one in to_monitor([any_pool] * len(deals)))])
-    pools = hypo_pools_discrete(limits)
-    monitors = [None] * len(deals)
-    if asked:
-        found = hypo_pools_formula(to_monitor([pool["obligors"] for pool in pools]))
-        for n, monitor in zip(asked, found, strict=True):
-            monitors[n] = monitor
-    return HypoReport(tuple({"deal": name} | d for name, d in zip(names, deals, strict=True)),
-                      tuple(pools), tuple(monitors))
+    return names, deals, limits, asked, to_monitor
 
 
 def _monitor_inputs(deal, obligors, source):
