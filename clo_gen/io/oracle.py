@@ -19,7 +19,7 @@ from clo_gen.io.problems import InputError, Problems
 from clo_gen.io.toml import parse
 
 SCHEMA = "clo_waterfall_oracle_v1"
-_OPS = {"pay_fee": "pay_fee", "pay_note_interest": "pay_all_interest",
+OPS = {"pay_fee": "pay_fee", "pay_note_interest": "pay_all_interest",
         "pay_note_principal": "pay_note_principal", "pay_equity_principal": "pay_equity_principal",
         "pay_residual_to_equity": "pay_residual_to_equity", "equity_to_hurdle": "equity_to_hurdle",
         "pay_incentive": "pay_incentive", "move_all": "move_all",
@@ -28,9 +28,9 @@ _OPS = {"pay_fee": "pay_fee", "pay_note_interest": "pay_all_interest",
 _NEEDS = {"divert_to_principal": ("max_share", "trigger", "denominator"),
           "equity_to_hurdle": ("irr",), "pay_incentive": ("share",),
           "oc_cure_pay_principal": ("test",)}  # beyond what a deal file's step needs
-_SHARING = {"pay_note_interest": "pro_rata_by_amount_due", "pay_note_principal":
+SHARING = {"pay_note_interest": "pro_rata_by_amount_due", "pay_note_principal":
             "pro_rata_by_balance"}
-_BASES = {"begin_performing": "opening", "end_performing": "closing"}
+BASES = {"begin_performing": "opening", "end_performing": "closing"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,8 +136,8 @@ class _Terms:
         out = []
         for i, step in enumerate(listed):
             place = f"deal.{name}[{i + 1}]"
-            if step.op not in _OPS:
-                self.problems.add(f"{place}.op", step.op, "one of " + ", ".join(_OPS))
+            if step.op not in OPS:
+                self.problems.add(f"{place}.op", step.op, "one of " + ", ".join(OPS))
             elif step.op == "liquidate_collateral":
                 if i or name != "call_waterfall" or step.to != "principal":
                     self.problems.say(f"{place} (liquidate_collateral): want it first in "
@@ -151,11 +151,11 @@ class _Terms:
         missing = [k for k in _NEEDS.get(step.op, ()) if getattr(step, k) is None]
         for key in missing:
             self.problems.say(f"{place}.{key}: missing")
-        if len(step.notes or ()) > 1 and step.allocation not in (None, _SHARING.get(step.op)):
-            self.problems.add(f"{place}.allocation", step.allocation, _SHARING.get(step.op, "none"))
+        if len(step.notes or ()) > 1 and step.allocation not in (None, SHARING.get(step.op)):
+            self.problems.add(f"{place}.allocation", step.allocation, SHARING.get(step.op, "none"))
         given = {"from": step.account, "fee": step.fee, "to": step.to, "order": step.order,
                  "notes": step.notes}
-        out = {"op": _OPS[step.op]} | {k: v for k, v in given.items() if v is not None}
+        out = {"op": OPS[step.op]} | {k: v for k, v in given.items() if v is not None}
         return out if missing else out | self._terms_of(step, place)
 
     def _terms_of(self, step, place):
@@ -209,12 +209,12 @@ class _Terms:
     def _fee(self, fee, place):
         if fee.kind not in ("fixed", "rate"):
             self.problems.add(f"{place}.kind", fee.kind, "fixed or rate")
-        if fee.kind == "rate" and fee.basis not in _BASES:
-            self.problems.add(f"{place}.basis", fee.basis, "one of " + ", ".join(_BASES))
+        if fee.kind == "rate" and fee.basis not in BASES:
+            self.problems.add(f"{place}.basis", fee.basis, "one of " + ", ".join(BASES))
         return {"name": fee.name, "per": "payment", "carried": fee.carry,
                 "rate": fee.rate if fee.kind == "rate" else 0.0,
                 "amount": fee.amount if fee.kind == "fixed" else 0.0,
-                "basis": _BASES.get(fee.basis, "opening")}
+                "basis": BASES.get(fee.basis, "opening")}
 
     def _events(self):
         out, event, sale = {}, self.given.event_of_default, self.sale

@@ -73,6 +73,8 @@ def _read_parquet(path):
                              f"{limits.TABLE_ROWS:,}, {limits.TABLE_COLUMNS:,} and "
                              f"{limits.TABLE_BYTES / limits.MB:,.0f} MB")
         frame = pd.read_parquet(path)
+        # Texts are decoded only here: a byte that is no UTF-8 shows up late.
+        frame = as_text(frame)
     except InputError:
         raise
     except Exception as error:  # pyarrow raises many kinds for a broken file
@@ -82,7 +84,7 @@ def _read_parquet(path):
     repeated = frame.columns[frame.columns.duplicated()]
     if len(repeated):
         raise InputError(f"{path}: column {repeated[0]!r} appears twice")
-    return as_text(frame)
+    return frame
 
 
 def as_text(frame):
