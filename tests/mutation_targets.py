@@ -13,7 +13,7 @@ import numpy as np
 import official_layouts as layouts
 import pandas as pd
 
-from clo_gen import assemble
+from clo_gen import assembly as assemble
 from clo_gen.io import config as run_config
 from clo_gen.io.abs_ee import read_abs_ee
 from clo_gen.io.auto_lives import read_auto_lives
@@ -151,8 +151,8 @@ def _autos(folder):
 
 
 def _collections():
-    rows = "pay_date,interest,scheduled_principal,prepayment,default,recovery,loss,end_performing," \
-           "index\n"
+    rows = ("pay_date,interest,scheduled_principal,prepayment,default,recovery,loss,"
+            "end_performing,index\n")
     left = 2.5e8
     for date in read_deal(config_path("deals/static_amortising.toml")).payment_dates[:8]:
         rows += f"{date},8e6,1e6,9e6,1e6,3e5,2e5,{left - 11e6},0.04\n"

@@ -148,7 +148,8 @@ def fred(date="observation_date", months=60, day="-01"):
     lines = [f"{date},UNRATE,CPIAUCSL,FEDFUNDS,GS10,BAA,SP500"]
     for n in range(months):
         lines.append(f"{2015 + n // 12}-{n % 12 + 1:02d}{day},{4 + 0.02 * n:.2f},"
-                     f"{240 + 0.5 * n:.1f},{1 + 0.03 * n:.2f},{2 + 0.02 * n:.2f},{4 + 0.02 * n:.2f},{2000 + 10 * n}")
+                     f"{240 + 0.5 * n:.1f},{1 + 0.03 * n:.2f},"
+                     f"{2 + 0.02 * n:.2f},{4 + 0.02 * n:.2f},{2000 + 10 * n}")
     return "\n".join(lines) + "\n"
 
 

@@ -8,6 +8,7 @@ real_income_yoy, treasury_3m, treasury_1y and treasury_5y. A model takes any sub
 """
 
 import dataclasses
+import pathlib
 
 import numpy as np
 import pandas as pd

@@ -15,7 +15,8 @@ class InputError(ValueError):
 
 
 def _one_line(text):
-    text = text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+    half = _LONGEST // 2  # both ends say something: where, and what is wanted
+    text = text if len(text) <= _LONGEST else f"{text[:half]}...{text[-half:]}"
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
