@@ -41,7 +41,8 @@ fees = [{ name = "trustee", amount = 0.1, per = "payment" },
 tests = [{ name = "OC", kind = "oc", through = "B", trigger = 1.2 }]
 waterfall = { standard = "US" }
 """
-CASH = """pay_date,interest,scheduled_principal,prepayment,default,recovery,loss,end_performing,index
+CASH = """pay_date,interest,scheduled_principal,prepayment,default,recovery,loss,\
+end_performing,index
 2026-04-15,2,0,5,5,0,0,90,0.04
 2026-07-15,2,0,10,0,1,1,80,0.045
 2026-10-15,2,0,80,0,2,1,0,0.05

@@ -4,6 +4,8 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from clo_gen.plots.names import literal
+
 COLORS = {"baseline": "#3b6ea5", "adverse": "#d8a03d", "severely_adverse": "#b8412f",
           "stagflation": "#7a5c99"}
 TITLES = {
@@ -167,6 +169,7 @@ FIGURES = {
 }
 
 
+@literal
 def write_figures(a, results, folder):
     """Writes the PNG figures of a run; returns {caption: path}."""
     with matplotlib.rc_context({"axes.spines.top": False, "axes.spines.right": False,
@@ -199,6 +202,7 @@ def sdr_against_bdr(ax, scores, sdr, bdr, solution):
     return ax
 
 
+@literal
 def write_hypo_figure(path, name, obligors, curve_data):
     """PNG of one hypo pool: obligor ladder, industries and, with a monitor, SDR against BDR."""
     figure = Figure(figsize=(11, 3.4 if curve_data is None else 6.4), layout="constrained")
@@ -231,6 +235,7 @@ def training_curves(ax, epochs, loss, held_out):
     return ax
 
 
+@literal
 def write_training_curves(path, name, history):
     """PNG of one level's training; `history` as train.loop.fit returns it."""
     epochs, loss, held_out = ([row.get(k, np.nan) for row in history]
@@ -242,6 +247,7 @@ def write_training_curves(path, name, history):
     figure.savefig(path, dpi=110)
 
 
+@literal
 def write_macro_figure(path, series, past, samples):
     """PNG of generated macro paths: `past` [H, M] months, then the fan of each scenario of
     `samples` {name: [N, T, M]} (fractions)."""
