@@ -111,3 +111,52 @@ def test_five_thousand_broken_files(targets, tmp_path):
     total = {kind: sum(c[kind] for c in counts.values()) for kind in ("refused", "accepted")}
     print(f"{total}, slowest {slowest:.2f} s")
     assert sum(total.values()) == ALL and min(total.values()) > ALL / 10
+
+
+COMMANDS = {
+    "deal.toml": ["deal", "check", "deal.toml"],
+    "oracle.json": ["waterfall", "oracle.json", "--out", "out.json"],
+    "hypo.csv": ["hypo", "hypo.csv", "--out", "out.csv"],
+    "config.toml": ["run", "config.toml", "--out", "out"],
+    "tape.csv": ["quality", "tape.csv", "--limits", "limits.toml", "--cutoff", "2025-10-15",
+                 "--out", "out.csv"],
+    "training.toml": ["train", "training.toml", "--out", "out"],
+    "backtest.toml": ["backtest", "backtest.toml", "--out", "out"],
+}
+
+
+@pytest.mark.slow
+def test_commands_refuse_with_exit_code_2_and_leave_nothing(targets, tmp_path, monkeypatch):
+    """Changes that the readers refuse, through the whole command; 8 of each command."""
+    from typer.testing import CliRunner
+
+    from clo_gen.cli import app
+
+    by_file = {"deal.toml": "deal us_2016", "oracle.json": "oracle H7_call.json",
+               "hypo.csv": "hypo table", "config.toml": "run", "tape.csv": "tape",
+               "training.toml": "training stage1.toml", "backtest.toml": "backtest.toml"}
+    monkeypatch.chdir(tmp_path)
+    for file, arguments in COMMANDS.items():
+        target, done = targets[by_file[file]], 0
+        for number in range(200):
+            name, _, data = mutated(target, number)
+            kind, *_ = outcome(target, number, tmp_path)
+            for path in tmp_path.iterdir():
+                path.unlink()
+            if kind != "refused" or done == 8:
+                continue
+            files = target.files | {name: data}
+            if len(files) == 1:  # under the name that the command is given
+                files = {file: data}
+            if file == "tape.csv":
+                files["limits.toml"] = targets["limits"].files["l.toml"]
+            for path, content in files.items():
+                (tmp_path / path).write_bytes(content)
+            found = CliRunner().invoke(app, arguments)
+            assert found.exit_code == 2, (target.name, number, found.exception, found.output)
+            assert found.stderr.strip() and "Traceback" not in found.output
+            assert {p.name for p in tmp_path.iterdir()} == set(files), (target.name, number)
+            for path in tmp_path.iterdir():
+                path.unlink()
+            done += 1
+        assert done == 8, file
