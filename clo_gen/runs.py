@@ -1,7 +1,6 @@
 """Simulations from Python: a scenario's paths in memory, or whole runs in a folder."""
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Iterable
 
@@ -12,6 +11,7 @@ import pandas as pd
 
 from clo_gen import pipeline
 from clo_gen.assembly import Assembly
+from clo_gen.io.json_data import read_json
 from clo_gen.io.problems import InputError
 from clo_gen.jobs.run import main_job
 from clo_gen.jobs.start import prepare
@@ -56,7 +56,7 @@ class Run:
                              f"{', '.join(self.summary['scenarios'])}")
         classes = list(self.summary["deal"]["credit_enhancement"])
         columns = {}
-        with np.load(self.folder / "paths.npz") as file:
+        with np.load(self.folder / "paths.npz", allow_pickle=False) as file:
             for name in ("loss", "tranche_loss", "unpaid_interest", "wal_years", "irr", "price"):
                 values = file[f"{scenario}/{name}"]
                 of = ["pool"] if values.ndim == 1 else classes
@@ -77,7 +77,7 @@ def read_run(folder: str | pathlib.Path) -> Run:
     summary = read_summary(folder)
     pool = {name: {key: x for key, x in s["portfolio"].items() if not isinstance(x, list)}
             for name, s in summary["scenarios"].items()}
-    return Run(folder, summary, json.loads((folder / "evaluation.json").read_text()),
+    return Run(folder, summary, read_json(folder / "evaluation.json"),
                tranche_table(summary).set_index(["scenario", "class"]),
                pd.DataFrame.from_dict(pool, orient="index").rename_axis("scenario"),
                pd.read_csv(folder / "coverage.csv", parse_dates=["date"]))

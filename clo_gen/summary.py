@@ -1,7 +1,6 @@
 """From the paths kept to the tables of a run: summary.json, tranches.csv, coverage.csv."""
 
 import importlib.metadata
-import json
 import pathlib
 
 import jax
@@ -12,6 +11,7 @@ import pandas as pd
 from clo_gen import __version__
 from clo_gen.assembly import Assembly
 from clo_gen.deal.tranche import attachment_points, closing_oc_ratios
+from clo_gen.io.json_data import read_json
 from clo_gen.io.problems import InputError
 from clo_gen.io.tables import sp_default_table
 from clo_gen.outcomes import CURVES, Outcome, PathNumbers, keep
@@ -199,8 +199,8 @@ def summarise(a: Assembly, results):
 def read_summary(folder):
     """The content of a run folder's summary.json. Raises InputError where there is none."""
     try:
-        summary = json.loads((pathlib.Path(folder) / "summary.json").read_text())
-    except (OSError, ValueError, RecursionError):
+        summary = read_json(pathlib.Path(folder) / "summary.json")
+    except (OSError, ValueError):
         summary = None
     if not (isinstance(summary, dict) and {"scenarios", "deal", "pool"} <= summary.keys()):
         raise InputError(f"{folder}: no run; want a folder written by clo-gen run")

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from clo_gen.io.csv_file import write_csv
 from clo_gen.io.table import Column, read_judged
 
 
@@ -18,7 +19,7 @@ def write_paths(path, series, sets, *, named=True):
         if named:
             frame.insert(0, "scenario", name)
         parts.append(frame)
-    pd.concat(parts).to_csv(path, index=False)
+    write_csv(pd.concat(parts), path)
 
 
 def read_paths(path, series, scenario, months):

@@ -1,12 +1,11 @@
 """What a run was started with, so that it is gone on with only as the same run."""
 
 import hashlib
-import json
 import pathlib
 
 from clo_gen import __version__
 from clo_gen.io.checkpoint import fingerprint
-from clo_gen.io.json_data import plain, write_json
+from clo_gen.io.json_data import plain, read_json, write_json
 from clo_gen.io.problems import InputError, Problems
 
 NAME = "manifest.json"
@@ -86,13 +85,9 @@ def write(draft, found):
 def read(draft):
     """The manifest in the folder `draft`, or None when there is none. Raises InputError for a file
     that is none."""
-    try:
-        found = json.loads((draft / NAME).read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
+    if not (draft / NAME).is_file():
         return None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{draft / NAME}: not JSON ({error}); want what the run wrote, or a new "
-                         "run") from None
+    found = read_json(draft / NAME)
     tables = ("config", "files", "versions", "options")
     lacking = [key for key in (*tables, "arrays", "platform", "devices")
                if not isinstance(found, dict) or key not in found

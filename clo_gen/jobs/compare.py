@@ -6,6 +6,7 @@ import pathlib
 
 import pandas as pd
 
+from clo_gen.io.csv_file import write_csv
 from clo_gen.io.folders import choose_folder, new_folder
 from clo_gen.io.problems import InputError, collect_complaints
 from clo_gen.plots.compare import write_figure
@@ -107,7 +108,7 @@ def compare_job(folders, out=None):
     found = comparison(read_summaries(folders))
     out = choose_folder("compare", out)
     with new_folder(out) as draft:
-        found.table.to_csv(draft / "compare.csv", index=False)
-        found.settings.to_csv(draft / "runs.csv", index=False)
+        write_csv(found.table, draft / "compare.csv")
+        write_csv(found.settings, draft / "runs.csv")
         write_figure(draft / "compare.png", found)
     return found, out

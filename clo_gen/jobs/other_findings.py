@@ -1,14 +1,15 @@
 """What other analyses wrote into their folders, as sections of a run's report."""
 
-import json
 import pathlib
 
 import matplotlib
 import numpy as np
 import pandas as pd
 
+from clo_gen.io.json_data import read_json
 from clo_gen.io.problems import Problems
 from clo_gen.plots import correlation, sensitivity, svg
+from clo_gen.plots.names import literal
 from clo_gen.plots.run import industry_bars, obligor_ladder
 from clo_gen.plots.svg import new_figure
 
@@ -21,6 +22,7 @@ def beside(run):
     return [f for name in names if (f := run.with_name(f"{run.name}-{name}")).is_dir()]
 
 
+@literal
 def read_all(folders):
     """[{"title", "sheet", "note", "charts", "tables"}] of analyses' folders, in the order of KINDS.
 
@@ -44,10 +46,6 @@ def read_all(folders):
     return [section for _, section in sorted(found, key=lambda pair: pair[0])]
 
 
-def _read_json(path):
-    return json.loads(path.read_text())
-
-
 def _section(title, folder, note, charts, *frames):
     return {"title": title, "sheet": title.lower(), "note": f"{note} ({folder.name})",
             "charts": [(chart, None, None) for chart in charts],
@@ -68,7 +66,7 @@ def _table(frame):
 
 def _sensitivity(folder, key):
     check = pd.read_csv(folder / "check.csv")
-    about, charts = _read_json(folder / "summary.json"), []
+    about, charts = read_json(folder / "summary.json"), []
     for n, (outcome, rows) in enumerate(check.groupby("outcome", sort=False), 1):
         figure = new_figure(4.4, 0.24 * len(rows) + 1.1, fits=True)
         ax = figure.add_subplot()
@@ -84,7 +82,7 @@ def _sensitivity(folder, key):
 
 
 def _attribution(folder, key):
-    rows, about = pd.read_csv(folder / "attribution.csv"), _read_json(folder / "summary.json")
+    rows, about = pd.read_csv(folder / "attribution.csv"), read_json(folder / "summary.json")
     between = " to ".join(about["between"])
     return _section("Attribution", folder, f"What the difference is made of: {between}", [],
                     rows.pivot_table(index="outcome", columns="factor", values="share", sort=False)
@@ -92,7 +90,7 @@ def _attribution(folder, key):
 
 
 def _correlation(folder, key):
-    about, pairs = _read_json(folder / "summary.json"), pd.read_csv(
+    about, pairs = read_json(folder / "summary.json"), pd.read_csv(
         folder / "default_correlation.csv")
     figure = new_figure(fits=True)
     columns = [(when, about[when]["share"], np.array(about[when]["share_error"], float))
@@ -108,7 +106,7 @@ def _correlation(folder, key):
 
 
 def _tail(folder, key):
-    title = _read_json(folder / "tail.json")["title"]
+    title = read_json(folder / "tail.json")["title"]
     return _section("Tail", folder, f"{title}; plain and tilted paths with half widths of 95 % "
                     "intervals", [], pd.read_csv(folder / "tail.csv"))
 

@@ -1,6 +1,5 @@
 """The report of a run folder: report.html, tables.xlsx and figures, from the folder's own files."""
 
-import json
 import pathlib
 import shutil
 import tempfile
@@ -8,6 +7,7 @@ import tempfile
 import pandas as pd
 
 from clo_gen.io.folders import draft_of
+from clo_gen.io.json_data import read_json
 from clo_gen.io.problems import InputError
 from clo_gen.jobs import other_findings
 from clo_gen.plots import run_charts
@@ -49,7 +49,7 @@ def read_run_files(folder):
         raise InputError(f"{folder}: not complete; go on with clo-gen run --resume {folder}")
     summary = read_summary(folder)
     try:
-        evaluation, data = (json.loads((folder / name).read_text())
+        evaluation, data = (read_json(folder / name)
                             for name in ("evaluation.json", "chart_data.json"))
         coverage = pd.read_csv(folder / "coverage.csv")
     except (OSError, ValueError) as error:

@@ -16,6 +16,7 @@ from clo_gen.assembly import Assembly, assemble
 from clo_gen.chart_data import chart_data
 from clo_gen.evaluate.transition_baselines import held_out_transitions
 from clo_gen.io import manifest
+from clo_gen.io.csv_file import write_csv
 from clo_gen.io.folders import choose_folder, draft_of, publish
 from clo_gen.io.json_data import plain, write_json
 from clo_gen.io.problems import Interrupted, WriteError
@@ -32,8 +33,8 @@ def write_files(a: Assembly, results, summary, evaluation, timing, draft):
     write_json(draft / "summary.json", summary)
     write_json(draft / "timing.json", timing)
     write_json(draft / "evaluation.json", evaluation)
-    tranche_table(summary).to_csv(draft / "tranches.csv", index=False)
-    a.tape.frame.to_csv(draft / "tape.csv", index=False)
+    write_csv(tranche_table(summary), draft / "tranches.csv")
+    write_csv(a.tape.frame, draft / "tape.csv")
     arrays = {f"{name}/{field.name}": getattr(record, field.name) for name, r in results.items()
               for record in (r.numbers, r.curves) for field in dataclasses.fields(record)}
     np.savez(draft / "paths.npz", **{f"{name}/path": r.path for name, r in results.items()},
@@ -41,7 +42,7 @@ def write_files(a: Assembly, results, summary, evaluation, timing, draft):
     data, coverage = chart_data(a, results), coverage_table(a, results)
     (draft / "chart_data.json").write_text(json.dumps(data, separators=(",", ":"),
                                                       allow_nan=False))
-    coverage.to_csv(draft / "coverage.csv", index=False)
+    write_csv(coverage, draft / "coverage.csv")
     write_report(draft, {"summary": plain(summary), "evaluation": plain(evaluation), "data": data,
                          "coverage": coverage})
 

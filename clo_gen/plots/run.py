@@ -4,6 +4,8 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from clo_gen.plots.names import literal
+
 # Okabe and Ito (2008): colours that the colour-blind tell apart.
 COLORS = {"baseline": "#0072b2", "adverse": "#e69f00", "severely_adverse": "#d55e00",
           "stagflation": "#cc79a7"}
@@ -90,6 +92,7 @@ def sdr_against_bdr(ax, scores, sdr, bdr, solution):
     return ax
 
 
+@literal
 def write_hypo_figure(path, name, obligors, curve_data):
     """PNG of one hypo pool: obligor ladder, industries and, with a monitor, SDR against BDR."""
     figure = Figure(figsize=(11, 3.4 if curve_data is None else 6.4), layout="constrained")
@@ -122,6 +125,7 @@ def training_curves(ax, epochs, loss, held_out):
     return ax
 
 
+@literal
 def write_training_curves(path, name, history):
     """PNG of one level's training; `history` as train.loop.fit returns it."""
     epochs, loss, held_out = ([row.get(k, np.nan) for row in history]
@@ -133,6 +137,7 @@ def write_training_curves(path, name, history):
     figure.savefig(path, dpi=110)
 
 
+@literal
 def write_macro_figure(path, series, past, samples):
     """PNG of generated macro paths: `past` [H, M] months, then the fan of each scenario of
     `samples` {name: [N, T, M]} (fractions)."""

@@ -1,10 +1,9 @@
 """Charts of a run, drawn from its chart_data.json. One small figure each, to stand side by side."""
 
-import warnings
-
 import numpy as np
 
 from clo_gen.plots import svg
+from clo_gen.plots.names import literal
 from clo_gen.plots.run import TITLES, color_of, label_of
 from clo_gen.plots.svg import INK, SOFT, Hover, Line, mark, new_figure
 
@@ -270,6 +269,7 @@ def worst_matrix(data, name):
     return figure, ()
 
 
+@literal
 def charts(data, summary, folder=None):
     """{section: [(Chart, scenario number or None, class number or None)]} of a run; with `folder`
     also the SVG and PNG files."""
@@ -283,9 +283,7 @@ def charts(data, summary, folder=None):
         out.setdefault(section, []).append(
             (svg.chart(key, caption, figure, hovers, folder), scenario, k))
 
-    with matplotlib.rc_context(svg.STYLE), warnings.catch_warnings():
-        # Names may be in any alphabet; the page shows them in the reader's own fonts.
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+    with matplotlib.rc_context(svg.STYLE):
         add("structure", "structure", "Capital structure", structure(data))
         for m, series in enumerate(data["series"]):
             add("macro", f"macro_{m + 1}", TITLES.get(series, series), macro(data, series))

@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 INK, SOFT = "#1c2733", "#5d6b7b"
 _COLORS = {INK: "var(--ink)", SOFT: "var(--soft)", "#ffffff": "var(--bg)"}
 STYLE = {
-    "text.parse_math": False,  # names come from data: a $ starts no formula
     "svg.fonttype": "none", "axes.spines.top": False, "axes.spines.right": False,
     "axes.edgecolor": SOFT, "axes.labelcolor": INK, "xtick.color": SOFT, "ytick.color": SOFT,
     "xtick.labelcolor": INK, "ytick.labelcolor": INK, "text.color": INK, "axes.titlecolor": INK,
