@@ -9,8 +9,8 @@ loan-months are sampled and checked against the laws, and the speed is measured.
 
 Expected, as measured on all loans (trust AART 2017-3): state log-likelihood about -0.33 a month
 (cohort matrix -0.39, persistence below -0.6), accuracy 0.89 (persistence 0.82); payments given the
-state: RMSE about $414 (contract $444), CRPS about $46 (contract $95); 150,000 loan-months a second or
-more.
+state: RMSE about $414 (contract $444), CRPS about $46 (contract $95); 150,000 loan-months a second
+or more.
 Reference: methodology, Level 3 and Evaluation Metrics.
 """
 

@@ -21,13 +21,9 @@ import jax
 
 jax.config.update("jax_enable_x64", True)
 
-<<<<<<< HEAD
-from clo_gen.assembly import assemble  # noqa: E402
-=======
 from record import Experiment, figure  # noqa: E402
 
 from clo_gen.assembly import assemble  # noqa: E402
->>>>>>> 3835f21 (Ten notebooks as scripts, and experiments that leave a folder with figures, table and picture (work in progress))
 from clo_gen.io.config import read_config  # noqa: E402
 from clo_gen.jobs import correlation as job  # noqa: E402
 from clo_gen.plots.experiment import write_dots  # noqa: E402

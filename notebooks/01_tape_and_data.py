@@ -16,8 +16,6 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 import clo_gen as cg
-from clo_gen.assemble import assemble
-from clo_gen.io.problems import InputError
 
 jax.config.update("jax_enable_x64", True)
 LOANS = 60
@@ -27,7 +25,7 @@ LOANS = 60
 # each part comes from travels with it into every report.
 
 # %%
-a = assemble(*cg.read_config(overrides=[f"tape.synthetic.obligors={LOANS}"]))
+a = cg.assemble(*cg.read_config(overrides=[f"tape.synthetic.obligors={LOANS}"]))
 pd.DataFrame(a.provenance).T[["kind", "source"]]
 
 # %% [markdown]
@@ -54,7 +52,7 @@ pd.Series({"par, million": par.sum() / 1e6,
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained")
-order = [r for r in a.setup.space.live if r in set(loans.rating)]
+order = list(a.config.tape.synthetic.rating_weights)
 share = par.groupby(loans.rating).sum() / par.sum() * 100
 share[order].plot.bar(ax=left, color="#3b6ea5", rot=0)
 left.set(title="Par by rating (synthetic tape)", xlabel="", ylabel="% of par")
@@ -72,7 +70,7 @@ right.set(title="Par by year of maturity (synthetic tape)", xlabel="", ylabel="%
 folder = pathlib.Path(tempfile.mkdtemp())
 loans[["loan_id", "origination_date", "maturity_date", "current_balance", "rate_type",
        "spread_bps", "benchmark", "rating", "lien"]].to_csv(folder / "my_tape.csv", index=False)
-how = dict(cutoff=a.deal.terms.closing, space=cg.RATING, indices=["SOFR"],
+how = dict(cutoff=a.deal.terms.closing, space=a.setup.space, indices=["SOFR"],
            recovery_by_lien={"first": 0.6, "second": 0.3})
 mine = cg.read_tape(folder / "my_tape.csv", **how)
 assert len(mine.frame) == len(loans)
@@ -84,7 +82,7 @@ wrong.loc[2, "rating"], wrong.loc[5, "current_balance"] = "B?", "-1000"
 wrong.to_csv(folder / "wrong_tape.csv", index=False)
 try:
     cg.read_tape(folder / "wrong_tape.csv", **how)
-except InputError as error:
+except cg.InputError as error:
     print(error)
 
 # %% [markdown]

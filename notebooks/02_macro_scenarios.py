@@ -14,13 +14,12 @@ import numpy as np
 import pandas as pd
 
 import clo_gen as cg
-from clo_gen.assemble import load_macro
-from clo_gen.macro_model import macro_model_of
+from clo_gen.assembly import load_macro
 from clo_gen.plots.run import COLORS, TITLES, fan
 
 PATHS, MONTHS = 200, 60
 config, folder = cg.read_config()
-model = macro_model_of(config, folder, MONTHS)
+model = cg.macro_model_of(config, folder, MONTHS)
 model.series
 
 # %% [markdown]

@@ -18,14 +18,13 @@ import numpy as np
 import pandas as pd
 
 import clo_gen as cg
-from clo_gen import pipeline, rng
-from clo_gen.assemble import assemble, prior_matrix
+from clo_gen.assembly import prior_matrix
 from clo_gen.evaluate.transition_baselines import held_out_transitions
 from clo_gen.plots.lives import state_stack, transition_map
 
 jax.config.update("jax_enable_x64", True)
 LOANS, DRAWS = 60, 40
-a = assemble(*cg.read_config(overrides=[f"tape.synthetic.obligors={LOANS}"]))
+a = cg.assemble(*cg.read_config(overrides=[f"tape.synthetic.obligors={LOANS}"]))
 space = a.setup.space
 space.states
 
@@ -69,18 +68,19 @@ pd.DataFrame(found["models"]).T
 # $\log P_{ij}(t) = \log P_{ij} + \beta_k \cdot z_t + \alpha_k - \log Z_i$.
 
 # %%
-key = rng.path_key(jax.random.key(0), 3)
-sources = rng.sources(key)
+key = cg.rng.path_key(jax.random.key(0), 3)
+sources = cg.rng.sources(key)
 figure, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
 matrices, b, d = {}, space.states.index("B"), space.default
 for name, color in (("baseline", "#3b6ea5"), ("severely_adverse", "#b8412f")):
     path = a.setup.macro_sample(a.params.macro, sources.macro, a.inputs.history,
                                 a.scenarios[name], a.setup.series)
-    matrices[name] = np.asarray(pipeline.transitions_of(a.params, path, a.setup).matrix[0])
+    matrices[name] = np.asarray(cg.pipeline.transitions_of(a.params, path, a.setup).matrix[0])
     years = np.arange(1, len(matrices[name]) + 1) / 12
     ax.plot(years, 100 * (1 - (1 - matrices[name][:, b, d]) ** 12), color=color,
             label=name.replace("_", " "))
-ax.set(title="Default rate of a B loan on one path, same noise", xlabel="years", ylabel="% a year")
+ax.set(title="Default rate of a B loan on one path, same noise", xlabel="years", ylabel="% a year",
+       xlim=(0, 8))
 ax.legend(frameon=False)
 assert all(np.allclose(m.sum(-1), 1.0) for m in matrices.values())
 
@@ -93,8 +93,8 @@ assert all(np.allclose(m.sum(-1), 1.0) for m in matrices.values())
 # %%
 def lives(loan_key, mode):
     setup = dataclasses.replace(a.setup, mode=mode)
-    own = rng.sources(key).replace(loan=loan_key)
-    lived, *_ = pipeline.live_pool(a.params, a.inputs, a.scenarios["severely_adverse"], own,
+    own = cg.rng.sources(key).replace(loan=loan_key)
+    lived, *_ = cg.pipeline.live_pool(a.params, a.inputs, a.scenarios["severely_adverse"], own,
                                    setup=setup, keep_loans=True)
     return lived.loans.weights, lived.collections.default
 

@@ -16,7 +16,6 @@ import pandas as pd
 
 import clo_gen as cg
 from clo_gen import break_even
-from clo_gen.assemble import assemble
 from clo_gen.deal.tranche import attachment_points, closing_oc_ratios, metrics
 from clo_gen.deal.waterfall import conservation_error
 from clo_gen.explain.deal import explain_deal
@@ -24,7 +23,7 @@ from clo_gen.plots.run import cash_stack
 
 jax.config.update("jax_enable_x64", True)
 LOANS = 60
-a = assemble(*cg.read_config(overrides=[f"tape.synthetic.obligors={LOANS}"]))
+a = cg.assemble(*cg.read_config(overrides=[f"tape.synthetic.obligors={LOANS}"]))
 deal = a.deal.deal
 first, last = attachment_points(deal)
 pd.DataFrame({"balance, million": deal.balance * a.deal.par / 1e6, "spread, bp": deal.spread * 1e4,
@@ -84,22 +83,25 @@ float(error)
 
 # %%
 years = np.asarray(a.deal.calendar.years)
-figure, axes = plt.subplots(2, 2, figsize=(11, 6), layout="constrained", sharex=True)
+figure, axes = plt.subplots(3, 2, figsize=(11, 7), layout="constrained", sharex=True, sharey="row")
 names = ["fees", *a.deal.classes]
 e = a.deal.tests.index("E OC")
 for column, cdr in zip(axes.T, (0.02, 0.08), strict=True):
     found = pay(a.inputs, cdr)
     flows = np.column_stack([found.fees.sum(1), found.interest])
     cash_stack(column[0], years, flows, names)
-    column[0].set(title=f"Interest by payee at {cdr:.0%} defaults a year", ylabel="% of par a date")
+    column[0].set(title=f"Interest by payee at {cdr:.0%} defaults a year", ylim=(0, 2))
     ratio = np.where((found.ratio[:, e] > 0) & (found.ratio[:, e] < 3), found.ratio[:, e], np.nan)
     column[1].plot(years, ratio * 100, color="#3b6ea5", label="E OC ratio")
     column[1].axhline(deal.trigger[e] * 100, color="black", linestyle=":", label="trigger")
-    column[1].bar(years, found.cure[:, e] * 1e4, width=0.2, color="#b8412f",
-                  label="cure, bp of par")
-    column[1].set(xlabel="years", ylabel="%", xlim=(0, 8), ylim=(0, 140))
+    column[1].set(title="E OC ratio and its trigger", ylim=(60, 140))
+    column[2].bar(years, found.cure[:, e] * 100, width=0.2, color="#b8412f")
+    column[2].set(title="Paid to cure the E test", xlabel="years", xlim=(0, 8))
+for ax, unit in zip(axes[:, 0], ("% of par a date", "%", "% of par a date"), strict=True):
+    ax.set_ylabel(unit)
 axes[1, 0].legend(frameon=False, fontsize=8)
-axes[0, 0].legend(frameon=False, fontsize=6, ncols=2)
+figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center", fontsize=8,
+              frameon=False, reverse=True)
 cures = pay(a.inputs, 0.08).cure
 assert pay(a.inputs, 0.02).cure.sum() < cures.sum()
 

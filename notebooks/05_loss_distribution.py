@@ -9,36 +9,28 @@
 # study take `PATHS = 1000` or more: errors fall with the root of their number.
 
 # %%
-import functools
-
 import jax
-import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
 import clo_gen as cg
-from clo_gen.assemble import assemble
 from clo_gen.jobs.tail import Request, examine
 from clo_gen.plots.run import COLORS, curve, loss_histogram
 from clo_gen.plots.tail import loss_curve
-from clo_gen.risk.losses import note_losses, tail
 
 jax.config.update("jax_enable_x64", True)
 LOANS, PATHS, TAIL_PATHS = 60, 256, 2048
-a = assemble(*cg.read_config(overrides=[f"tape.synthetic.obligors={LOANS}"]))
+a = cg.assemble(*cg.read_config(overrides=[f"tape.synthetic.obligors={LOANS}"]))
 
 # %% [markdown]
 # ## Paths
 #
-# `simulate_batch` maps one path over path numbers. Path *i* draws the same numbers under each
+# `simulate_scenario` maps one path over path numbers. Path *i* draws the same numbers under each
 # scenario, so that differences between scenarios are not noise.
 
 # %%
-run = jax.jit(functools.partial(cg.simulate_batch, setup=a.setup))
-key, numbers = jax.random.key(a.config.seed), jnp.arange(PATHS)
-results = {name: run(a.params, a.inputs, a.scenarios[name], key, numbers, 0.0)
-           for name in ("baseline", "severely_adverse")}
+results = {name: cg.simulate_scenario(a, name, PATHS) for name in ("baseline", "severely_adverse")}
 assert max(r.conservation_error.max() for r in results.values()) < 1e-9
 
 # %% [markdown]
@@ -48,15 +40,9 @@ assert max(r.conservation_error.max() for r in results.values()) < 1e-9
 # $\mathrm{CVaR}_\alpha$ the mean of the worst $1-\alpha$ of paths.
 
 # %%
-levels = (0.95, 0.99)
-rows = {}
-for name, r in results.items():
-    t = tail(r.loss, levels)
-    rows[name] = {"mean": t.mean, "+-": t.mean_error} | {
-        f"{what} {level:.0%}": v for level, *both in zip(levels, t.var, t.cvar, strict=True)
-        for what, v in zip(("VaR", "CVaR"), both, strict=True)}
-    assert (t.cvar >= t.var).all() and t.var[0] >= t.mean
-(pd.DataFrame(rows).T.astype(float) * 100).round(2)
+pool = pd.DataFrame({name: cg.pool_risk(r) for name, r in results.items()}).T
+assert (pool.cvar_99 >= pool.var_99).all() and (pool.var_99 >= pool.expected_loss).all()
+(pool * 100).round(2)
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained")
@@ -64,7 +50,7 @@ bins = np.linspace(0, max(float(r.loss.max()) for r in results.values()) + 1e-6,
 years = np.arange(1, a.deal.months + 1) / 12
 for name, r in results.items():
     label = name.replace("_", " ")
-    loss_histogram(left, np.asarray(r.loss), float(tail(r.loss, (0.99,)).var[0]), bins,
+    loss_histogram(left, np.asarray(r.loss), pool.var_99[name], bins,
                    COLORS[name], label)
     curve(right, years, np.asarray(r.collections.loss), np.asarray(r.collections.loss.mean(0)),
           COLORS[name], label)
@@ -79,14 +65,9 @@ left.legend(frameon=False);
 # maturity. A probability of 0 in `PATHS` paths means "below about 3 / PATHS", not "never".
 
 # %%
-r = results["severely_adverse"]
-notes = note_losses(r.tranches.loss, r.tranches.unpaid_interest)
-table = pd.DataFrame({"P(loss), %": notes.probability * 100, "+-": notes.probability_error * 100,
-                      "expected loss, %": notes.expected_loss * 100,
-                      "loss given loss, %": notes.severity * 100,
-                      "IRR, mean %": r.tranches.irr.mean(0) * 100}, index=a.deal.classes)
-assert (np.diff(table["P(loss), %"][:-1]) >= 0).all()             # juniors lose first
-table.round(2)
+classes = cg.class_risk(a, results["severely_adverse"])
+assert (np.diff(classes.loss_probability[:-1]) >= 0).all()           # juniors lose first
+classes.round(4)
 
 # %% [markdown]
 # ## Rare losses
@@ -97,7 +78,7 @@ table.round(2)
 # (**constructed**), which compiles in seconds; `clo-gen tail` does the same for the 2025 deal.
 
 # %%
-small = assemble(*cg.read_config(overrides=[f"tape.synthetic.obligors={LOANS}",
+small = cg.assemble(*cg.read_config(overrides=[f"tape.synthetic.obligors={LOANS}",
                                             "deal='deals/static_amortising.toml'"]))
 found = examine(small, Request(class_name="B", paths=TAIL_PATHS, pilot=256))
 print(found.verdict)

@@ -16,9 +16,7 @@ import numpy as np
 import pandas as pd
 
 import clo_gen as cg
-from clo_gen import gradients, rng
 from clo_gen.analysis.settings import Settings
-from clo_gen.assemble import assemble
 from clo_gen.jobs.reverse_stress import Request, examine
 from clo_gen.jobs.sensitivity import attribute, sensitivities
 from clo_gen.plots.reverse_stress import stressed_series
@@ -26,7 +24,7 @@ from clo_gen.plots.sensitivity import attribution_bars, tornado
 
 jax.config.update("jax_enable_x64", True)
 LOANS, PATHS = 40, 16
-a = assemble(*cg.read_config(overrides=[
+a = cg.assemble(*cg.read_config(overrides=[
     "deal='deals/static_amortising.toml'", f"tape.synthetic.obligors={LOANS}", "paths=200"]))
 {part: about["kind"] for part, about in a.provenance.items()}
 
@@ -40,11 +38,11 @@ a = assemble(*cg.read_config(overrides=[
 def pool_loss(recovery, path):
     tape = a.inputs.tape.replace(recovery_rate=recovery)
     result = cg.simulate(a.params, a.inputs.replace(tape=tape), a.scenarios["adverse"],
-                         rng.path_key(jax.random.key(0), path), 0.01,
-                         setup=gradients.expected(a.setup))
+                         cg.rng.path_key(jax.random.key(0), path), 0.01,
+                         setup=cg.gradients.expected(a.setup))
     return result.loss, result.log_prob
 
-found = jax.jit(lambda recovery: gradients.gradient(pool_loss, recovery, jnp.arange(PATHS),
+found = jax.jit(lambda recovery: cg.gradient(pool_loss, recovery, jnp.arange(PATHS),
                                                     block=8))(a.inputs.tape.recovery_rate)
 assert (found.gradient <= 0).all() and (-found.gradient <= a.inputs.tape.balance + 1e-9).all()
 a.tape.frame.assign(gradient=found.gradient, error=found.error).nsmallest(5, "gradient")[

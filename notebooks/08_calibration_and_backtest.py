@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 
 import clo_gen as cg
-from clo_gen.assemble import assemble
 from clo_gen.evaluate import backtest
 from clo_gen.evaluate.rating_forecasts import rating_forecasts
 from clo_gen.io.backtest_config import RatingBacktest
@@ -39,7 +38,7 @@ PATHS, LEVEL = 300, 0.99
 # otherwise. The synthetic tape of the run plays no part.
 
 # %%
-a = assemble(*cg.read_config(overrides=["tape.synthetic.obligors=60"]))
+a = cg.assemble(*cg.read_config(overrides=["tape.synthetic.obligors=60"]))
 evidence = evidence_of(CorporateTargets(), a)
 pd.DataFrame(evidence.targets["default rate, 1 year"])[["name", "value", "low", "high", "trials"]]
 

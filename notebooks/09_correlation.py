@@ -17,12 +17,11 @@ import pandas as pd
 import clo_gen as cg
 from clo_gen.analysis import correlation, variance
 from clo_gen.analysis.default_correlation import beside_copula, cells_of, pair_table
-from clo_gen.assemble import assemble
 from clo_gen.plots.correlation import variance_bars
 
 jax.config.update("jax_enable_x64", True)
 LOANS, PATHS = 60, 128
-a = assemble(*cg.read_config(overrides=[f"tape.synthetic.obligors={LOANS}",
+a = cg.assemble(*cg.read_config(overrides=[f"tape.synthetic.obligors={LOANS}",
                                         "deal='deals/static_amortising.toml'"]))
 scenario, key = a.scenarios["baseline"], jax.random.key(0)
 

@@ -15,13 +15,12 @@ import numpy as np
 import pandas as pd
 
 import clo_gen as cg
-from clo_gen.assemble import assemble
 from clo_gen.jobs.structure import Request, structure
 from clo_gen.plots.structuring import against_limits, sizes
 
 jax.config.update("jax_enable_x64", True)
 LOANS, PATHS, CHECKS = 40, 256, 512
-a = assemble(*cg.read_config(overrides=[f"tape.synthetic.obligors={LOANS}",
+a = cg.assemble(*cg.read_config(overrides=[f"tape.synthetic.obligors={LOANS}",
                                         "deal='deals/static_amortising.toml'"]))
 pd.DataFrame({"size, % of par": a.inputs.deal.balance * 100,
               "spread, bp": a.inputs.deal.spread * 1e4}, index=a.deal.classes).round(1)

@@ -22,9 +22,18 @@ def transition_map(ax, matrix, rows, columns, least=1e-4):
     return ax
 
 
+ENDED = {"default": "#b8412f", "prepaid": "0.7", "matured": "0.85"}
+
+
 def state_stack(ax, years, shares, states):
-    """Shares [T, S] of the pool in each state, percent, stacked with the first one lowest."""
-    shades = matplotlib.colormaps["cividis"](np.linspace(0.05, 0.95, len(states)))
-    ax.stackplot(years, np.asarray(shares).T * 100, labels=states, colors=shades, linewidth=0)
+    """Shares [T, S] of the pool in each state, percent, stacked with the first state lowest: live
+    states in blues. States that hold nothing at any time are left out."""
+    shares = np.asarray(shares)
+    held = [s for s in range(len(states)) if shares[:, s].max() > 1e-3]
+    live = [s for s in held if states[s] not in ENDED]
+    blues = iter(matplotlib.colormaps["Blues"](np.linspace(0.35, 0.95, len(live))))
+    colors = [ENDED[states[s]] if states[s] in ENDED else next(blues) for s in held]
+    ax.stackplot(years, shares[:, held].T * 100, labels=[states[s] for s in held], colors=colors,
+                 linewidth=0)
     ax.set(xlabel="years", ylabel="% of loans", ylim=(0, 100), xlim=(years[0], years[-1]))
     return ax
