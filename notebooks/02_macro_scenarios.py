@@ -2,8 +2,8 @@
 # # What does a recession look like, and which paths meet my conditions?
 #
 # Level 1 draws monthly macro paths after the last real month. This notebook fits the generator to
-# real history, compares scenarios, and then asks for paths with "GDP at -4 % in month 12 **and**
-# unemployment at 10 % in month 24" - and for how unlikely that is.
+# **real** US history, compares scenarios, and then asks for paths with "GDP at -4 % in month 12
+# **and** unemployment at 10 % in month 24" - and for how unlikely that is.
 #
 # Small settings; to scale up raise `PATHS`, or use the CVAE: `clo-gen train`, then
 # `model = cg.read_macro_model("runs/stage1")`. Everything below works on either.

@@ -2,8 +2,8 @@
 # # How do loans move between ratings, and what do their lives look like?
 #
 # Level 2 turns a macro path into monthly transition matrices, level 3 turns those into loan
-# lives. This notebook looks at the real counts behind the matrices, tests them on years not seen,
-# and follows a pool down one macro path.
+# lives. This notebook looks at the **real** counts behind the matrices, tests them on years not
+# seen, and follows a pool of **synthetic** loans down one macro path.
 #
 # Small settings; to scale up raise `LOANS` and `DRAWS`. The learned forms of both levels (a
 # transformer each) come from `clo-gen train`; see the end.

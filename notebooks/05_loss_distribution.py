@@ -67,7 +67,8 @@ left.legend(frameon=False);
 # %%
 classes = cg.class_risk(a, results["severely_adverse"])
 assert (np.diff(classes.loss_probability[:-1]) >= 0).all()           # juniors lose first
-classes.round(4)
+shown = ["loss_probability", "loss_probability_std_error", "expected_loss", "irr", "price"]
+classes[shown].round(4)
 
 # %% [markdown]
 # ## Rare losses
