@@ -89,7 +89,7 @@ for name, color in (("same industry", "#b8412f"), ("other industry", "#3b6ea5"))
     ax.errorbar(part.index, part.correlation, 1.96 * part["+-"], color=color, marker="o",
                 capsize=3, label=name)
 ax.set(title="Default correlation of pairs, 95 % intervals", xlabel="years", ylim=(0, None),
-       ylabel="correlation")
+       xticks=pairs.index.unique("years"), ylabel="correlation")
 ax.legend(frameon=False);
 
 # %% [markdown]

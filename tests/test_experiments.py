@@ -57,14 +57,32 @@ def assert_kept(folder, name):
     assert (folder / "figure.png").stat().st_size > 5_000
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Folder of a short `clo-gen train`."""
+    run = tmp_path_factory.mktemp("trained") / "stage1"
+    python("-m", "clo_gen", "train", ROOT / "configs" / "train_smoke.toml", "--out", run)
+    return run
+
+
 @pytest.mark.slow
-def test_stage_2_follows_a_trained_run(tmp_path):
-    python("-m", "clo_gen", "train", ROOT / "configs" / "train_smoke.toml", "--out",
-           tmp_path / "run")
-    python(ROOT / "experiments" / "stage2.py", tmp_path / "run", "--small", "--out",
-           tmp_path / "out")
+def test_stage_2_follows_a_trained_run_and_is_evaluated(trained, tmp_path):
+    python(ROOT / "experiments" / "stage2.py", trained, "--small", "--out", tmp_path / "out")
     assert_kept(tmp_path / "out", "stage2")
     assert "transition" in python("-m", "clo_gen", "evaluate", tmp_path / "out-run")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb, options, kept", [
+    ("tail", ("--paths", "384", "--pilot", "128"), "tail.json"),
+    ("reverse-stress", (), "summary.json")])
+def test_learned_levels_under_the_analyses(trained, verb, options, kept, tmp_path):
+    python("-m", "clo_gen", verb, ROOT / "configs" / "learned.toml", "--out", tmp_path / "out",
+           *options, *(x for assignment in (
+               f"macro.run='{trained}'", f"transitions.run='{trained}'",
+               f"deal='{ROOT / 'configs' / 'deals' / 'static_amortising.toml'}'",
+               "tape.synthetic.obligors=24") for x in ("--set", assignment)))
+    assert (tmp_path / "out" / kept).exists()
 
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
