@@ -85,3 +85,44 @@ def test_runs_of_the_same_name_are_told_apart(tmp_path):
     one = folder_of(tmp_path / "a" / "run", summary(0.01))
     two = folder_of(tmp_path / "b" / "run", summary(0.02))
     assert list(read_summaries([one, two])) == [str(one), str(two)]
+
+
+def experiment(path, figures, small=False):
+    content = {"experiment": path.name, "question": "Is it?", "small": small, "seconds": 1.0,
+               "command": f"python experiments/{path.name}.py", "figures": figures}
+    return folder_of(path, content)
+
+
+def test_experiments_are_collected_with_what_was_expected(tmp_path):
+    one = experiment(tmp_path / "one", [
+        {"figure": "ratio", "value": 4.0, "low": 3.0, "high": None, "holds": True},
+        {"figure": "seconds", "value": 2.0, "low": None, "high": None, "holds": None}])
+    two = experiment(tmp_path / "two", [
+        {"figure": "miss", "value": 0.4, "low": None, "high": 0.3, "holds": False},
+        {"figure": "share", "value": None, "low": 0.0, "high": 1.0, "holds": False}])
+    found, out = compare_job([one, two], tmp_path / "out")
+    table = pd.read_csv(out / "compare.csv").set_index(["run", "figure"])
+    assert table.value["one", "ratio"] == 4.0 and table.low["one", "ratio"] == 3.0
+    assert (out / "compare.png").stat().st_size > 5_000
+    shown = texts.tables(found)[0]
+    cells = [list(column.cells) for column in shown.columns]
+    assert cells[2] == ["4", "2", "0.4", "-"]
+    assert cells[3] == ["at least 3", "", "at most 0.3", "0 to 1"]
+    assert cells[4] == ["held", "", "MISSED", "MISSED"]
+    assert texts.notes(found, out)[0].startswith("one: Is it?")
+    with pytest.raises(InputError, match="at least two"):
+        compare_job([one], tmp_path / "more")
+
+
+def test_a_small_experiment_is_not_judged(tmp_path):
+    figure = {"figure": "miss", "value": 0.4, "low": None, "high": 0.3, "holds": False}
+    folders = [experiment(tmp_path / name, [figure], small=True) for name in ("one", "two")]
+    found, _ = compare_job(folders, tmp_path / "out")
+    assert list(texts.tables(found)[0].columns[4].cells) == ["small run", "small run"]
+
+
+def test_an_experiment_is_no_run(tmp_path):
+    run = folder_of(tmp_path / "run", summary(0.01))
+    other = experiment(tmp_path / "other", [])
+    with pytest.raises(InputError, match="other: no run"):
+        compare_job([run, other])

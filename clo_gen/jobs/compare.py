@@ -1,4 +1,4 @@
-"""`clo-gen compare`: several runs in one table and one picture."""
+"""`clo-gen compare`: several runs (or several experiments) in one table and one picture."""
 
 import dataclasses
 import functools
@@ -9,6 +9,7 @@ import pandas as pd
 from clo_gen.io.csv_file import write_csv
 from clo_gen.io.folders import choose_folder, new_folder
 from clo_gen.io.problems import InputError, collect_complaints
+from clo_gen.jobs.experiments import are_experiments, collect_job
 from clo_gen.plots.compare import write_figure
 from clo_gen.summary import read_summary
 
@@ -104,7 +105,10 @@ def comparison(summaries):
 
 
 def compare_job(folders, out=None):
-    """(Comparison, folder written) of run folders. Raises InputError for bad input."""
+    """(Comparison, folder written) of run folders; of experiments' folders the Experiments. Raises
+    InputError for bad input."""
+    if folders and are_experiments(folders):
+        return collect_job(folders, out)
     found = comparison(read_summaries(folders))
     out = choose_folder("compare", out)
     with new_folder(out) as draft:
