@@ -13,7 +13,7 @@ def on_page_markdown(text, **_):
     for name in clo_gen.__all__:
         value = getattr(clo_gen, name)
         if not isinstance(value, types.ModuleType):
-            entries.append(f"::: {_place(name, value)}\n")
+            entries.append(f"::: {_place(name, value)}\n    options: {{show_source: true}}\n")
     return text.replace("<!-- public names -->", "\n".join(entries))
 
 
