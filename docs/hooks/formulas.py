@@ -11,10 +11,11 @@ _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[\(\[](.*?)\\[\)\]]</\1
 
 def on_page_content(text, page, **_):
     def mathml(found):
-        display = "block" if found[1] == "div" else "inline"
-        out = convert(html.unescape(found[2]).strip(), display=display)
+        block = found[1] == "div"
+        out = convert(html.unescape(found[2]).strip(), display="block" if block else "inline")
         if "\\" in out:  # a command that the converter does not know comes back as text
             raise PluginError(f"{page.file.src_path}: cannot show the formula {found[2]!r}")
-        return f"<{found[1]}>{out}</{found[1]}>"
+        # On a phone a long formula scrolls by itself.
+        return f'<div style="overflow-x: auto">{out}</div>' if block else out
 
     return _FORMULA.sub(mathml, text)

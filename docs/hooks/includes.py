@@ -19,6 +19,7 @@ def on_page_markdown(text, page, config, **_):
     def included(found):
         body = (root / found[1]).read_text()
         body = _section(body, found[2], found[1]) if found[2] else body.split("\n", 1)[1]
+        body = re.sub(r"\[docs/(\w+)\.md\]", lambda name: f"[{name[1].replace('_', ' ')}]", body)
         return re.sub(r"\]\((?:docs/)?(?!http|#)([\w/.#-]+)\)",
                       lambda link: f"]({up}{link[1]})", body).replace("BENCHMARKS.md)",
                                                                       "benchmarks.md)")
