@@ -129,7 +129,7 @@ def full(params, cfg, states, tokens):
 
 
 def empty_cache(cfg, loans):
-    """Keys and values [layers][2] of [window, loans, D]: nothing seen yet."""
+    """(keys, values) of each layer, [window, loans, D] each: nothing seen yet."""
     ring = jnp.zeros((cfg.window, loans, cfg.width), cfg.dtype)
     return tuple((ring, ring) for _ in range(cfg.layers))
 
