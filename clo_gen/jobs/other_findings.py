@@ -2,7 +2,6 @@
 
 import pathlib
 
-import matplotlib
 import numpy as np
 import pandas as pd
 
@@ -36,7 +35,7 @@ def read_all(folders):
                          "attribute, correlation, reverse-stress, tail, structure or hypo")
             continue
         try:
-            with matplotlib.rc_context(svg.STYLE):
+            with svg.styled():
                 section = KINDS[kind](folder, f"other_{len(found) + 1}")
         except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
             problems.say(f"{folder}: not as clo-gen writes it ({type(error).__name__}: {error})")

@@ -273,8 +273,6 @@ def worst_matrix(data, name):
 def charts(data, summary, folder=None):
     """{section: [(Chart, scenario number or None, class number or None)]} of a run; with `folder`
     also the SVG and PNG files."""
-    import matplotlib
-
     scenarios, classes = list(data["scenarios"]), [c["name"] for c in data["classes"]]
     out = {}
 
@@ -283,7 +281,7 @@ def charts(data, summary, folder=None):
         out.setdefault(section, []).append(
             (svg.chart(key, caption, figure, hovers, folder), scenario, k))
 
-    with matplotlib.rc_context(svg.STYLE):
+    with svg.styled():
         add("structure", "structure", "Capital structure", structure(data))
         for m, series in enumerate(data["series"]):
             add("macro", f"macro_{m + 1}", TITLES.get(series, series), macro(data, series))

@@ -55,6 +55,11 @@ class Chart:
     hover: list
 
 
+def styled():
+    """Context in which figures have the page's style."""
+    return matplotlib.rc_context(STYLE)
+
+
 def mark(i):
     """gid of what belongs to scenario number i."""
     return f"scenario-{i}"
