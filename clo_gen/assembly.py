@@ -110,8 +110,9 @@ def fit_transitions(config: Any, counts: CountHistory, macro: MacroHistory, seri
     free, converged = transition_baseline.fit_logit(models["constant"], counts.counts.sum(1), z,
                                                     config.ridge)
     if not converged:
+        double = jnp.zeros(()).dtype == np.float64
         raise InputError("transitions: the logit did not converge; want " + (
-            'fewer covariates, a larger ridge, or model = "constant"' if jnp.zeros(()).dtype == np.float64
+            'fewer covariates, a larger ridge, or model = "constant"' if double
             else 'double precision: jax.config.update("jax_enable_x64", True)'))
     last = pd.Period(config.reference[1], "M")
     last = last if known_until is None else min(last, known_until)

@@ -4,12 +4,13 @@ import dataclasses
 from collections.abc import Callable
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from clo_gen.evaluate import macro as evaluate_macro
 from clo_gen.evaluate import recovery as evaluate_recovery
 from clo_gen.evaluate import trajectory as evaluate_trajectory
 from clo_gen.evaluate import transition as evaluate_transition
+from clo_gen.io.files import FileName
 from clo_gen.io.toml import Record
 from clo_gen.models.macro_cvae import MacroCvaeConfig
 from clo_gen.models.transition import TransitionConfig
@@ -81,7 +82,7 @@ class RecoveryLevel(Record):
 class TrainingConfig(Record):
     """A training config: a name, and a table for each level to train."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: FileName
     warm_start: str | None = None  # a training run whose models training goes on from
     macro: MacroLevel | None = None
     transition: TransitionLevel | None = None

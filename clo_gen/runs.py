@@ -1,7 +1,6 @@
 """Simulations from Python: a scenario's paths in memory, or whole runs in a folder."""
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Iterable
 
@@ -12,8 +11,10 @@ import pandas as pd
 
 from clo_gen import pipeline
 from clo_gen.assembly import Assembly
+from clo_gen.io.json_data import read_json
 from clo_gen.io.problems import InputError
-from clo_gen.jobs.run import MEMORY, main_job, prepare
+from clo_gen.jobs.run import main_job
+from clo_gen.jobs.start import prepare
 from clo_gen.summary import read_summary, tranche_table
 
 _batch = jax.jit(pipeline.simulate_batch, static_argnames="setup")
@@ -55,7 +56,7 @@ class Run:
                              f"{', '.join(self.summary['scenarios'])}")
         classes = list(self.summary["deal"]["credit_enhancement"])
         columns: dict = {}
-        with np.load(self.folder / "paths.npz") as file:
+        with np.load(self.folder / "paths.npz", allow_pickle=False) as file:
             for name in ("loss", "tranche_loss", "unpaid_interest", "wal_years", "irr", "price"):
                 values = file[f"{scenario}/{name}"]
                 of = ["pool"] if values.ndim == 1 else classes
@@ -76,7 +77,7 @@ def read_run(folder: str | pathlib.Path) -> Run:
     summary = read_summary(folder)
     pool = {name: {key: x for key, x in s["portfolio"].items() if not isinstance(x, list)}
             for name, s in summary["scenarios"].items()}
-    return Run(folder, summary, json.loads((folder / "evaluation.json").read_text()),
+    return Run(folder, summary, read_json(folder / "evaluation.json"),
                tranche_table(summary).set_index(["scenario", "class"]),
                pd.DataFrame.from_dict(pool, orient="index").rename_axis("scenario"),
                pd.read_csv(folder / "coverage.csv", parse_dates=["date"]))
@@ -84,13 +85,14 @@ def read_run(folder: str | pathlib.Path) -> Run:
 
 def run(config: str | pathlib.Path | None = None, *, overrides: Iterable[str] = (),
         out: str | pathlib.Path | None = None, resume: str | pathlib.Path | None = None,
-        memory: float = MEMORY) -> Run:
+        memory: float | None = None) -> Run:
     """Run of a config file (None: the shipped quickstart), as `clo-gen run` makes it.
 
     `overrides` are `key=value` texts, `out` a new folder (None: runs/<name>), `resume` the folder
-    of an interrupted run, `memory` [bytes] bounds the paths computed at once. Runs in double
-    precision whatever the caller's setting. Raises InputError for bad input, and Interrupted, with
-    what to do, on Ctrl-C or when the disk is full.
+    of an interrupted run, `memory` [bytes] bounds the paths computed at once (None: 2 GB, or what
+    an interrupted run was started with). Runs in double precision whatever the caller's setting.
+    Raises InputError for bad input, Interrupted (a KeyboardInterrupt) on Ctrl-C and WriteError (an
+    OSError) when the disk is full; both say how to go on.
 
     >>> done = cg.run("configs/smoke.toml", overrides=["paths=4"], out=tmp / "first")
     >>> done.classes.loc["baseline", ["expected_loss", "price"]].shape
@@ -99,5 +101,6 @@ def run(config: str | pathlib.Path | None = None, *, overrides: Iterable[str] = 
     (4, 9)
     """
     with jax.enable_x64(True):
-        _, _, folder = main_job(*prepare(config, out, resume, tuple(overrides)), memory=memory)
+        _, _, folder = main_job(*prepare(config, out, resume, tuple(overrides)),
+                                resume=resume is not None, memory=memory)
     return read_run(folder)

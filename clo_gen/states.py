@@ -94,4 +94,13 @@ DELINQUENCY = StateSpace(
     can_default=("dpd90",),
 )
 
-SPACES = {space.name: space for space in (RATING, DELINQUENCY)}
+_DELINQUENT = DELINQUENCY.live
+
+REPORTED = StateSpace(  # what servicers report: jumps by late corrections, exits from any state
+    name="reported_delinquency",
+    live=_DELINQUENT,
+    moves=(_DELINQUENT,) * 4,
+    can_default=_DELINQUENT,
+)
+
+SPACES = {space.name: space for space in (RATING, DELINQUENCY, REPORTED)}

@@ -1,7 +1,6 @@
 """From the paths kept to the tables of a run: summary.json, tranches.csv, coverage.csv."""
 
 import importlib.metadata
-import json
 import pathlib
 from typing import Any
 
@@ -13,6 +12,7 @@ import pandas as pd
 from clo_gen import __version__
 from clo_gen.assembly import Assembly
 from clo_gen.deal.tranche import attachment_points, closing_oc_ratios
+from clo_gen.io.json_data import read_json
 from clo_gen.io.problems import InputError
 from clo_gen.io.tables import sp_default_table
 from clo_gen.outcomes import CURVES, Outcome, PathNumbers, keep
@@ -200,7 +200,7 @@ def summarise(a: Assembly, results: dict[str, Outcome]) -> dict[str, Any]:
 def read_summary(folder: str | pathlib.Path) -> dict[str, Any]:
     """The content of a run folder's summary.json. Raises InputError where there is none."""
     try:
-        summary = json.loads((pathlib.Path(folder) / "summary.json").read_text())
+        summary = read_json(pathlib.Path(folder) / "summary.json")
     except (OSError, ValueError):
         summary = None
     if not (isinstance(summary, dict) and {"scenarios", "deal", "pool"} <= summary.keys()):

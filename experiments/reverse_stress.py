@@ -14,7 +14,6 @@ Measured, class E of the quickstart: best answer at 0.949; nearest of 1: 28.4, 2
 Prior draws also give the event's probability, beside the first-order one, Phi(-distance).
 """
 
-import argparse
 import time
 
 import jax
@@ -23,22 +22,27 @@ jax.config.update("jax_enable_x64", True)
 
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
+from record import Experiment, figure  # noqa: E402
 
 from clo_gen.analysis import reverse_stress as rs  # noqa: E402
 from clo_gen.analysis.likeliest_path import first_along  # noqa: E402
 from clo_gen.assembly import assemble  # noqa: E402
 from clo_gen.io.config import read_config  # noqa: E402
+from clo_gen.io.tables import config_path  # noqa: E402
 from clo_gen.jobs.reverse_stress import Request, event_of, examine  # noqa: E402
+from clo_gen.plots.experiment import write_dots  # noqa: E402
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("config", nargs="?")
-parser.add_argument("--class", dest="name")
-parser.add_argument("--paths", type=int, default=1000)
-parser.add_argument("--set", action="append", default=[])
-options = parser.parse_args()
+experiment = Experiment(__doc__, paths=(1000, 50), obligors=(200, 24), life_draws=(512, 64),
+                        answers=(3, 1))
+experiment.parser.add_argument("config", nargs="?")
+experiment.parser.add_argument("--class", dest="name")
+experiment.parser.add_argument("--set", action="append", default=[])
+options = experiment.options()
 
-a = assemble(*read_config(options.config, options.set))
-request = Request(class_name=options.name)
+small = [f"deal='{config_path('deals/static_amortising.toml')}'"] if options.small else []
+size = [] if options.config else [f"tape.synthetic.obligors={options.obligors}"]
+a = assemble(*read_config(options.config, [*size, *small, *options.set]))
+request = Request(class_name=options.name, answers=options.answers, draws=options.life_draws)
 event, _ = event_of(a, request)
 found = examine(a, request)
 print(found.title)
@@ -87,11 +91,17 @@ print(f"{'random paths that lose':<26}{'paths':>7}{'nearest':>9}{'median':>9}{'l
       f"{'log-density ahead of the likeliest':>36}")
 
 
+rows = []
+
+
 def line(label, distances):
     distances = distances[np.isfinite(distances)]
     if not len(distances):
         print(f"{label:<26}{0:>7}")
         return
+    rows.append({"paths": label, "count": len(distances), "nearest": distances.min(),
+                 "median": np.median(distances),
+                 "likelier": int((distances < best.distance).sum())})
     ahead = 0.5 * (distances.min() ** 2 - best.distance**2)
     print(f"{label:<26}{len(distances):>7}{distances.min():>9.3f}{np.median(distances):>9.3f}"
           f"{int((distances < best.distance).sum()):>10}{ahead:>36.3f}")
@@ -102,3 +112,15 @@ for label, directions in rays.items():
     farthest = 45.0 if label.startswith("2") else max(12.0, 4.0 * best.distance)
     line(label, first_along(happens, directions, farthest))
 print(f"{time.perf_counter() - start:.0f} s")
+labels = ["answer", *(row["paths"] for row in rows)]
+experiment.keep(
+    [figure("distance of the best answer, standard deviations", best.distance),
+     figure("likelier among random paths that lose, 1 and 2",
+            sum(row["likelier"] for row in rows if row["paths"][0] in "12"), high=0),
+     figure("likelier among smooth directions, share",
+            sum(row["likelier"] / row["count"] for row in rows if row["paths"][0] == "3"),
+            high=0.05)],
+    rows, lambda path: write_dots(path, found.title, [
+        ("distance from the likeliest path", "standard deviations", labels,
+         {"nearest": [best.distance, *(row["nearest"] for row in rows)],
+          "median": [best.distance, *(row["median"] for row in rows)]})]))

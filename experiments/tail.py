@@ -1,6 +1,6 @@
 """How much narrower are intervals of rare losses under tilted paths, at equal numbers of paths?
 
-    python experiments/tail.py [config.toml] [--class C] [--scenario adverse] [--paths 8192]
+    python experiments/tail.py [config.toml] [--class-name C] [--scenario adverse] [--paths 8192]
 
 About three minutes on 2 cores with the quickstart, a third of it compiling. A class that loses on
 about 0.15 % of paths (class C, adverse) and the pool's 99.9 % VaR: `--runs` plain and as many
@@ -13,7 +13,6 @@ the stated half width: is it honest?
 Measured: see docs/tail.md.
 """
 
-import argparse
 import time
 
 import jax
@@ -23,6 +22,7 @@ jax.config.update("jax_num_cpu_devices", 2)
 
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
+from record import Experiment, figure  # noqa: E402
 
 from clo_gen.analysis import reverse_stress as rs  # noqa: E402
 from clo_gen.analysis import tilt as tl  # noqa: E402
@@ -36,21 +36,20 @@ from clo_gen.analysis.tilt_search import (  # noqa: E402
 )
 from clo_gen.assembly import assemble  # noqa: E402
 from clo_gen.io.config import read_config  # noqa: E402
+from clo_gen.io.tables import config_path  # noqa: E402
 from clo_gen.jobs.tail import TILTS, Request, judge  # noqa: E402
+from clo_gen.plots.experiment import write_dots  # noqa: E402
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("config", nargs="?")
-parser.add_argument("--class", dest="name", default="C")
-parser.add_argument("--scenario", default="adverse")
-parser.add_argument("--paths", type=int, default=8192)
-parser.add_argument("--pilot", type=int, default=512)
-parser.add_argument("--runs", type=int, default=4)
-parser.add_argument("--set", action="append", default=[])
-options = parser.parse_args()
+experiment = Experiment(__doc__, paths=(8192, 512), pilot=(512, 128), runs=(4, 2),
+                        class_name=("C", "E"), scenario=("adverse", "baseline"))
+experiment.parser.add_argument("config", nargs="?")
+experiment.parser.add_argument("--set", action="append", default=[])
+options = experiment.options()
 
-a = assemble(*read_config(options.config, options.set))
-judge(a, Request(options.name, options.scenario, options.paths, options.pilot))
-k, level, block = a.deal.classes.index(options.name), 0.999, min(256, options.pilot // 2)
+a = assemble(*read_config(options.config or (config_path("smoke.toml") if options.small else None),
+                          options.set))
+judge(a, Request(options.class_name, options.scenario, options.paths, options.pilot))
+k, level, block = a.deal.classes.index(options.class_name), 0.999, min(256, options.pilot // 2)
 base = jax.random.key(a.config.seed)
 problem = rs.Problem(a.params, a.inputs, a.scenarios[options.scenario], base)
 case = problem, jnp.asarray(a.config.temperature, float)
@@ -90,6 +89,7 @@ print(f"\nseconds a run: plain {seconds[0] / options.runs:.1f}; search and pilot
       f"{seconds[1] / options.runs:.1f}, tilted {seconds[2] / options.runs:.1f}; at equal seconds "
       f"ratios are {np.sqrt(seconds[0] / seconds[1:].sum()):.2f} times those below")
 print(f"{'%':18}{'plain':>10}{'half':>9}{'tilted':>10}{'half':>9}{'spread':>9}{'ratio':>7}{'z':>6}")
+rows = []
 for name in plain[0]:
     p, q = (np.array([[x[name].value, x[name].half] for x in runs]) for runs in (plain, tilted))
     half = [np.sqrt((x[:, 1] ** 2).mean()) for x in (p, q)]
@@ -97,3 +97,19 @@ for name in plain[0]:
     z = 1.96 * (q[:, 0].mean() - p[:, 0].mean()) / np.hypot(*half) * np.sqrt(options.runs)
     print(f"{name:18}{100 * p[:, 0].mean():10.4f}{100 * half[0]:9.4f}{100 * q[:, 0].mean():10.4f}"
           f"{100 * half[1]:9.4f}{100 * spread:9.4f}{half[0] / half[1]:7.2f}{z:6.1f}")
+    rows.append({"number": name, "plain": p[:, 0].mean(), "plain_half": half[0],
+                 "tilted": q[:, 0].mean(), "tilted_half": half[1], "spread": spread,
+                 "ratio": half[0] / half[1], "z": z})
+
+rare = [row for row in rows if row["number"] in ("loss probability", "VaR")]
+labels = [row["number"] for row in rows]
+experiment.keep(
+    [*(figure(f"{row['number']}: plain over tilted half width", row["ratio"], 3.0)
+       for row in rare),
+     figure("plain and tilted apart, worst, standard errors",
+            max(abs(row["z"]) for row in rows), high=3.0)],
+    rows, lambda path: write_dots(
+        path, f"class {options.class_name}, {options.scenario}, {options.runs} runs each", [
+            ("plain over tilted half width", "times", labels,
+             {"": [row["ratio"] for row in rows]}),
+            ("apart", "standard errors", labels, {"": [row["z"] for row in rows]})]))

@@ -14,7 +14,6 @@ import pandas as pd
 import pytest
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
-from test_experiments import run_notebook
 from typer.testing import CliRunner
 
 from clo_gen.cli import app
@@ -567,16 +566,7 @@ def test_a_file_of_loans_is_judged_whole(lives_file, tmp_path):
 def test_experiment_runs(lives_file, tmp_path):
     config = tmp_path / "auto.toml"
     config.write_text(f'name = "auto"\n[auto]\nloans = "{lives_file[0]}"\nuntil = "2019-10"\n')
-    done = subprocess.run([sys.executable, ROOT / "experiments" / "calibration.py", config, "--out",
-                           tmp_path / "out"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, ROOT / "experiments" / "calibration.py", config,
+                           "--small", "--out", tmp_path / "out"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(" left out: realised") == 3 and "default.log_rate" in done.stdout
-
-
-@pytest.mark.slow
-def test_notebook_runs(embedded, monkeypatch):
-    """Its fit is the shipped one, on the same evidence, and is not run again."""
-    monkeypatch.setattr(calibration_corporate, "calibrate", lambda a, evidence: embedded[-1])
-    names = run_notebook("calibration")
-    assert names["table"].inside[names["table"].fitted].all()
-    np.testing.assert_allclose(names["year"]["after"].sum(1), 1.0, atol=1e-9)

@@ -86,7 +86,7 @@ def test_values_above_what_they_stand_for_are_refused(tmp_path, header, values, 
     ([("0.5,0.5", "2.5,0.5")], r"row 3: recovery \+ loss so far exceed the defaults"),
     ([("pay_date", "paydate")], "column pay_date: missing"),
     ([("collection_end", "collected")], "column collected: unknown; known are pay_date"),
-    ([(ROWS[ROWS.index("2026"):], "")], "no rows; want one a payment period"),
+    ([(ROWS[ROWS.index("2026"):], "")], "no rows; want a header and at least one row"),
 ])
 def test_bad_collections_are_refused(tmp_path, changes, message):
     with pytest.raises(InputError, match=message):

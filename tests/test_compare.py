@@ -15,7 +15,7 @@ def summary(el, scenarios=("baseline",)):
                  "var_99_std_error": 0.0, "cvar_99_std_error": 0.0}
     note = {"loss_probability": 10 * el, "loss_probability_std_error": 0.01, "irr": None,
             "expected_loss": el / 2, "expected_loss_std_error": 0.002, "price": 0.9}
-    return {"scenarios": {s: {"portfolio": portfolio, "tranches": {"A": note, "E": note}}
+    return {"scenarios": {s: {"portfolio": portfolio, "tranches": {"A": note, "E": dict(note)}}
                           for s in scenarios},
             "deal": {"name": "d"}, "paths": 100, "seed": 1, "mode": "markov",
             "pool": {"loans": 7}, "data": {"tape": {"kind": "synthetic"}, "deal": {"kind": "real"}}}
@@ -57,7 +57,72 @@ def test_folders_that_are_no_runs_are_all_named(tmp_path):
         read_summaries([good, good])
 
 
+def test_a_summary_of_another_shape_is_named_with_what_it_lacks(tmp_path):
+    good = folder_of(tmp_path / "good", summary(0.01))
+    other = summary(0.01)
+    del other["paths"], other["scenarios"]["baseline"]["tranches"]["E"]["price"]
+    other["scenarios"]["baseline"]["portfolio"]["var_99"] = "much"
+    folder_of(tmp_path / "other", other)
+    shapes = {"list": [1], "text": "x", "none": None,
+              "flat": {"scenarios": 3, "deal": 1, "pool": 2},
+              "empty": summary(0.01, ()), "bare": summary(0.01) | {"data": {"tape": "real"}},
+              "halves": summary(0.01) | {"scenarios": {"baseline": {"tranches": {"A": 1}}}}}
+    for name, shape in shapes.items():
+        folder_of(tmp_path / name, shape)
+    (tmp_path / "binary").mkdir()
+    (tmp_path / "binary" / "summary.json").write_bytes(b"\xff\x00{")
+    with pytest.raises(InputError) as error:
+        read_summaries([good, *(tmp_path / name for name in ("other", "binary", *shapes))])
+    said = str(error.value)
+    assert ("other/summary.json: lacks paths, scenarios.baseline.portfolio.var_99, "
+            "scenarios.baseline.tranches.E.price; want") in said
+    assert all(f"/{name}: no run" in said for name in ("binary", "list", "text", "none"))
+    assert all(f"/{name}/summary.json: lacks" in said for name in ("flat", "empty", "halves"))
+    assert "good" not in said and "bare/summary.json: lacks data.tape.kind;" in said
+
+
 def test_runs_of_the_same_name_are_told_apart(tmp_path):
     one = folder_of(tmp_path / "a" / "run", summary(0.01))
     two = folder_of(tmp_path / "b" / "run", summary(0.02))
     assert list(read_summaries([one, two])) == [str(one), str(two)]
+
+
+def experiment(path, figures, small=False):
+    content = {"experiment": path.name, "question": "Is it?", "small": small, "seconds": 1.0,
+               "command": f"python experiments/{path.name}.py", "figures": figures}
+    return folder_of(path, content)
+
+
+def test_experiments_are_collected_with_what_was_expected(tmp_path):
+    one = experiment(tmp_path / "one", [
+        {"figure": "ratio", "value": 4.0, "low": 3.0, "high": None, "holds": True},
+        {"figure": "seconds", "value": 2.0, "low": None, "high": None, "holds": None}])
+    two = experiment(tmp_path / "two", [
+        {"figure": "miss", "value": 0.4, "low": None, "high": 0.3, "holds": False},
+        {"figure": "share", "value": None, "low": 0.0, "high": 1.0, "holds": False}])
+    found, out = compare_job([one, two], tmp_path / "out")
+    table = pd.read_csv(out / "compare.csv").set_index(["run", "figure"])
+    assert table.value["one", "ratio"] == 4.0 and table.low["one", "ratio"] == 3.0
+    assert (out / "compare.png").stat().st_size > 5_000
+    shown = texts.tables(found)[0]
+    cells = [list(column.cells) for column in shown.columns]
+    assert cells[2] == ["4", "2", "0.4", "-"]
+    assert cells[3] == ["at least 3", "", "at most 0.3", "0 to 1"]
+    assert cells[4] == ["held", "", "MISSED", "MISSED"]
+    assert texts.notes(found, out)[0].startswith("one: Is it?")
+    with pytest.raises(InputError, match="at least two"):
+        compare_job([one], tmp_path / "more")
+
+
+def test_a_small_experiment_is_not_judged(tmp_path):
+    figure = {"figure": "miss", "value": 0.4, "low": None, "high": 0.3, "holds": False}
+    folders = [experiment(tmp_path / name, [figure], small=True) for name in ("one", "two")]
+    found, _ = compare_job(folders, tmp_path / "out")
+    assert list(texts.tables(found)[0].columns[4].cells) == ["small run", "small run"]
+
+
+def test_an_experiment_is_no_run(tmp_path):
+    run = folder_of(tmp_path / "run", summary(0.01))
+    other = experiment(tmp_path / "other", [])
+    with pytest.raises(InputError, match="other: no run"):
+        compare_job([run, other])

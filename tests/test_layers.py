@@ -14,7 +14,7 @@ TIERS = (  # from the ground up
     ("pipeline", "io"),
     ("learned", "provenance", "gradients"),
     ("assembly", "break_even", "explain", "outcomes"),
-    ("analysis", "hypo", "macro_model", "report", "summary", "train"),
+    ("analysis", "chart_data", "hypo", "macro_model", "report", "summary", "train"),
     ("evaluate",),
     ("levels", "plots"),
     ("terminal",),

@@ -81,7 +81,7 @@ def test_nan_macro_is_refused_where_a_gap_is_longer_than_a_month(tmp_path):
     (lambda f: f.replace("2015-02,", "2015-01,"), "each date once"),
     (lambda f: f.replace("2015-02,0.02,0.05\n", ""), "dates are missing"),
     (lambda f: f.replace("2015-02,", "febr,"), "a date such as"),
-    (lambda f: "", "not a CSV table"),
+    (lambda f: "", "the file is empty"),
     (lambda f: "month,policy_rate\n", "no rows"),
 ])
 def test_bad_macro_files_are_refused(tmp_path, change, message):

@@ -3,10 +3,14 @@
 import ast
 import json
 import pathlib
+import re
+import shutil
 import subprocess
 import sys
+from xml.etree import ElementTree
 
 import numpy as np
+import openpyxl
 import pandas as pd
 import pytest
 from conftest import SMALL, short_deal
@@ -14,8 +18,9 @@ from conftest import SMALL, short_deal
 from clo_gen.assembly import assemble
 from clo_gen.io.config import read_config
 from clo_gen.io.folders import choose_folder, new_folder
-from clo_gen.io.problems import InputError
+from clo_gen.io.problems import InputError, WriteError
 from clo_gen.io.tables import config_path
+from clo_gen.jobs.report import read_run_files, report_job, write_report
 from clo_gen.jobs.run import main_job
 
 CLASSES = ["A-1", "A-2", "B", "C", "D-1a", "D-1b", "D-2", "E", "subordinated"]
@@ -31,11 +36,13 @@ def finished(tmp_path_factory):
 def test_the_run_folder_is_complete(finished):
     folder = finished[2]
     tables = {"summary.json", "evaluation.json", "timing.json", "tranches.csv", "coverage.csv",
-              "tape.csv"}
-    pictures = {"macro.png", "defaults_losses.png", "loss_distribution.png", "tranche_cash.png",
-                "oc_ratios.png"}
-    others = {"config.toml", "manifest.json", "paths.npz", "report.html"}
-    assert {p.name for p in folder.iterdir()} == tables | pictures | others
+              "tape.csv", "tables.xlsx", "chart_data.json"}
+    others = {"config.toml", "manifest.json", "paths.npz", "report.html", "figures"}
+    assert {p.name for p in folder.iterdir()} == tables | others
+    figures = {p.stem for p in (folder / "figures").iterdir()}
+    assert {"structure", "macro_1", "losses", "loss_distribution", "cash_4", "test_1",
+            "transitions_4", "class_9_loss"} <= figures
+    assert len(list((folder / "figures").glob("*.png"))) == len(figures)
     assert not list(folder.parent.glob("*.partial"))
 
 
@@ -95,15 +102,73 @@ def test_the_resolved_config_gives_the_same_numbers(finished, tmp_path):
     assert again["scenarios"] == finished[0]["scenarios"]
 
 
-def test_report_is_one_file_that_escapes_what_comes_from_data(finished, tmp_path):
+def test_the_report_is_one_file_with_every_chart(finished):
     page = (finished[2] / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 5
-    assert "http://" not in page and "https://" not in page and "synthetic" in page
-    from clo_gen.report import write_report
-    summary = json.loads((finished[2] / "summary.json").read_text())
-    summary["deal"]["name"] = "<script>alert(1)</script>"
-    write_report(summary, finished[1], {}, tmp_path / "x.html")
-    assert "<script>" not in (tmp_path / "x.html").read_text()
+    hosts = set(re.findall(r"https?://[^\"' <]+", page))
+    assert hosts == {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}  # namespaces
+    assert "tape: synthetic" in page and page.count("<svg") > 40
+    names = re.findall(r'data-chart="(\w+)"', page)
+    assert len(names) == len(set(names)) > 40
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    used = set(re.findall(r'(?:href="|url\()#([\w.-]+)', page))
+    assert used <= set(ids)
+    for drawn in re.findall(r"<svg.*?</svg>", page, flags=re.S):
+        ElementTree.fromstring(drawn)
+
+
+HOSTILE = ("<script>alert(1)</script>", "</script><img src=x onerror=alert(2)>", "{{ 7 * 7 }}",
+           "=1+1", "@SUM(A1)", "x" * 5000, "\u05e9\u05dc\u05d5\u05dd \u4f60\u597d", "$\\frac{$",
+           "a&b\"'")
+
+
+def renamed(run, names):
+    """The files of a run under other names of deal, scenarios, classes and tests."""
+    text = json.dumps({k: run[k] for k in ("summary", "evaluation", "data")})
+    for old, new in names.items():
+        text = text.replace(json.dumps(old), json.dumps(new))
+    return json.loads(text) | {"coverage": run["coverage"].replace(names)}
+
+
+def test_hostile_names_are_shown_as_text(finished, tmp_path):
+    run = read_run_files(finished[2])
+    old = [run["summary"]["deal"]["name"], *run["summary"]["scenarios"], *CLASSES[4:7],
+           run["data"]["tests"][0]["name"]]
+    names = dict(zip(old, HOSTILE, strict=True))
+    write_report(tmp_path, renamed(run, names))
+    page = (tmp_path / "report.html").read_text()
+    assert "<script>alert" not in page and "<img" not in page and "49" not in page.split("<h1>")[
+        1].split("</h1>")[0]
+    assert page.count("</script>") == page.count("<script")
+    for drawn in re.findall(r"<svg.*?</svg>", page, flags=re.S):
+        ElementTree.fromstring(drawn)
+    for values in re.findall(r'<script type="application/json">(.*?)</script>', page):
+        json.loads(values)
+    book = openpyxl.load_workbook(tmp_path / "tables.xlsx")
+    cells = [c for sheet in book for row in sheet.iter_rows() for c in row]
+    assert {c.data_type for c in cells} <= {"s", "n", "b"}  # no formula
+    assert "@SUM(A1)" in {c.value for c in cells} and "=1+1" in {c.value for c in cells}
+
+
+def test_the_report_is_the_same_each_time_and_takes_other_findings_in(finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished[2], folder)
+    before = {p.name: p.read_bytes() for p in (folder / "figures").iterdir()}
+    before |= {name: (folder / name).read_bytes() for name in ("report.html", "tables.xlsx")}
+    other = tmp_path / "run-tail"
+    other.mkdir()
+    (other / "tail.json").write_text('{"title": "made up"}')
+    (other / "tail.csv").write_text("number,plain\n<b>VaR</b>,0.25\n")
+    assert report_job(folder) == ["Tail"]
+    assert "&lt;b&gt;VaR" in (folder / "report.html").read_text()
+    shutil.rmtree(other)
+    assert report_job(folder) == []
+    assert before == {p.name: p.read_bytes() for p in (folder / "figures").iterdir()} | {
+        name: (folder / name).read_bytes() for name in ("report.html", "tables.xlsx")}
+    with pytest.raises(InputError, match="no findings"):
+        report_job(folder, [tmp_path])
+    with pytest.raises(InputError, match="no run"):
+        report_job(tmp_path)
 
 
 def test_held_out_check_is_reported_with_its_baselines(finished):
@@ -184,13 +249,13 @@ def test_loans_that_outlive_a_deal_that_cannot_sell_them_are_refused(tmp_path):
 @pytest.mark.slow
 def test_a_failed_write_leaves_the_paths_to_go_on_with(tmp_path, monkeypatch):
     config, folder = read_config(overrides=[*SMALL, short_deal(), 'scenarios=["baseline"]'])
-    from clo_gen import report
+    from clo_gen.jobs import run
 
     def full_disk(*_):
         raise OSError("no space left")
 
-    monkeypatch.setattr(report, "write_report", full_disk)
-    with pytest.raises(KeyboardInterrupt, match="no space left; go on with clo-gen run --resume"):
+    monkeypatch.setattr(run, "write_report", full_disk)
+    with pytest.raises(WriteError, match="no space left; go on with clo-gen run --resume"):
         main_job(config, folder, tmp_path / "out")
     assert list((tmp_path / "out.partial").rglob("*.npz")) and not (tmp_path / "out").exists()
 
@@ -230,8 +295,6 @@ def test_a_users_own_tape_runs(tmp_path):
 
 def test_a_new_folder_is_complete_or_not_there(tmp_path):
     out = tmp_path / "sub" / "out"
-    (tmp_path / "sub" / "out.partial").mkdir(parents=True)  # of a killed run
-    (tmp_path / "sub" / "out.partial" / "old").touch()
     with pytest.raises(KeyboardInterrupt), new_folder(out) as draft:
         (draft / "new").touch()
         raise KeyboardInterrupt
@@ -241,6 +304,19 @@ def test_a_new_folder_is_complete_or_not_there(tmp_path):
         (draft / "new").touch()
         assert not list(out.iterdir())
     assert [p.name for p in out.iterdir()] == ["new"] and not draft.exists()
+
+
+def test_two_commands_do_not_write_into_one_folder(tmp_path):
+    out = tmp_path / "out"
+    with new_folder(out) as draft:
+        (draft / "first").touch()
+        with pytest.raises(InputError, match="another command is writing there"), new_folder(out):
+            pass
+    with pytest.raises(InputError, match=r"results of this one are in .*out\.partial"):
+        with new_folder(out) as draft:  # `out` was free when this command began
+            (draft / "second").touch()
+    assert [p.name for p in out.iterdir()] == ["first"]
+    assert [p.name for p in draft.iterdir()] == ["second"]
 
 
 def test_a_file_that_is_here_may_be_set_from_here(tmp_path, monkeypatch):

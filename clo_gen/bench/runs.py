@@ -10,7 +10,7 @@ from clo_gen.bench.pools import MONTHS, assembly, us_bsl
 from clo_gen.io import checkpoint
 from clo_gen.jobs import simulation
 from clo_gen.jobs.blocks import Blocks
-from clo_gen.jobs.run import MEMORY
+from clo_gen.jobs.start import MEMORY
 from clo_gen.levels import LEVELS
 from clo_gen.train.loop import start
 from clo_gen.train.trajectory import FIT, TrajectoryTraining

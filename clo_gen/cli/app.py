@@ -1,6 +1,7 @@
 """What all commands share: the app, options for output, exit codes, set-up of jax.
 
-Exit codes: 0 done, 1 a part failed (bench), 2 bad input, 3 interrupted and resumable.
+Exit codes: 0 done, 1 a part failed (bench), 2 bad input, 3 stopped (Ctrl-C, a full disk) and
+resumable.
 """
 
 import functools
@@ -117,7 +118,7 @@ def _help(text):
 
 def _guard(debug, action, screen, arguments):
     """Runs a command; one message and an exit code for what went wrong by input or by Ctrl-C."""
-    from clo_gen.io.problems import InputError
+    from clo_gen.io.problems import InputError, WriteError
 
     try:
         action(screen, **arguments)
@@ -126,6 +127,11 @@ def _guard(debug, action, screen, arguments):
             raise
         print(error, file=sys.stderr)
         raise typer.Exit(2) from None
+    except WriteError as error:
+        if debug:
+            raise
+        print(error, file=sys.stderr)
+        raise typer.Exit(3) from None
     except KeyboardInterrupt as stop:
         # An action that can be resumed says how.
         print(f"\ninterrupted: {str(stop) or 'nothing was written'}", file=sys.stderr)

@@ -1,6 +1,7 @@
 """A folder to start from, runs of a deal, what is made of run folders."""
 
 import pathlib
+import sys
 from typing import Annotated
 
 import typer
@@ -28,8 +29,8 @@ def init(
     screen.result({"files": files}, folder)
 
 
-_MEMORY = Annotated[str, typer.Option(
-    help="Budget for the paths computed at once, such as 2GB.")]
+_MEMORY = Annotated[str | None, typer.Option(
+    help="Budget for the paths computed at once, such as 500MB; without it 2GB.")]
 _PATHS = Annotated[int | None, typer.Option(help="Paths a scenario.")]
 
 
@@ -45,7 +46,7 @@ def run(
     out: o.Out = None,
     resume: Annotated[pathlib.Path | None, typer.Option(
         help="Go on with an interrupted run: its folder, with or without .partial.")] = None,
-    memory: _MEMORY = "2GB",
+    memory: _MEMORY = None,
     check: Annotated[bool, typer.Option(
         "--check", help="Run every path once more under checkify: which operation makes a NaN. "
         "Slow.")] = False,
@@ -64,7 +65,12 @@ def run(
     """
     given = overrides(set_, tape=tape, deal=deal, paths=paths, seed=seed)
     hosts = _hosts(coordinator, process_id, num_processes)
-    _run(screen, config, out, given, resume, memory, check, hosts)
+    try:
+        _run(screen, config, out, given, resume, memory, check, hosts)
+    except KeyboardInterrupt as stop:
+        if resume is None or str(stop):
+            raise
+        raise KeyboardInterrupt(f"go on with clo-gen run --resume {resume}") from None
 
 
 @command(app, RUNS)
@@ -82,7 +88,7 @@ def simulate(
     seed: o.Seed = None,
     set_: o.Set = None,
     out: o.Out = None,
-    memory: _MEMORY = "2GB",
+    memory: _MEMORY = None,
 ):
     """Run a tape and a deal on the levels of a training run; else as clo-gen run.
 
@@ -112,43 +118,28 @@ def _hosts(coordinator, process, processes):
 
 def _run(screen, config_path, out, given, resume, memory, check, hosts):
     set_up_jax()
-    import jax
-
-    if hosts is not None:
-        _join(*hosts)
-    from clo_gen.jobs.run import Hosts, main_job, prepare
+    from clo_gen.jobs.hosts import Hosts, join
+    from clo_gen.jobs.run import main_job
+    from clo_gen.jobs.start import prepare
     from clo_gen.terminal import console
 
-    hosts = Hosts(jax.process_index(), jax.process_count())
-    config, folder, out = prepare(config_path, out, resume, given, hosts)
-    with screen.paths() as progress:
+    if hosts is not None and not screen.quiet:
+        print(f"waiting for the other processes at {hosts[0]}", file=sys.stderr, flush=True)
+    hosts = Hosts() if hosts is None else join(*hosts)
+    with hosts.together(), screen.paths() as progress:
+        memory = None if memory is None else _bytes(memory)
+        config, folder, out = prepare(config_path, out, resume, given, hosts)
         summary, evaluation, written = main_job(
-            config, folder, out, memory=_bytes(memory), check=check,
-            hosts=hosts, on_stage=progress.stage,
-            on_start=progress.start, on_block=progress.block)
+            config, folder, out, resume=resume is not None, memory=memory, check=check or None,
+            hosts=hosts, on_stage=progress.stage, on_start=progress.start,
+            on_block=progress.block)
     if summary is None:
-        screen.say(f"process {jax.process_index()}: done; process 0 writes {written}")
-        screen.result({"process": jax.process_index()}, written)
+        screen.say(f"process {hosts.process}: done; process 0 has written {written}")
+        screen.result({"process": hosts.process}, written)
         return
     screen.show(console.run_table(summary))
     screen.say(*console.run_notes(summary, evaluation, written))
     screen.result(summary | {"evaluation": evaluation}, written)
-
-
-def _join(coordinator, process, processes):
-    """Joins the processes of a run; "auto" asks the cluster (Slurm, Open MPI, Kubernetes)."""
-    import jax
-
-    from clo_gen.io.problems import InputError
-
-    try:
-        if coordinator == "auto":
-            jax.distributed.initialize()
-        else:
-            jax.distributed.initialize(coordinator, num_processes=processes, process_id=process)
-    except (ValueError, RuntimeError, IndexError) as error:
-        raise InputError(f"--coordinator {coordinator}: {str(error).splitlines()[0]}; want "
-                         "host:port, or auto on a cluster") from None
 
 
 def _bytes(text):
@@ -157,10 +148,10 @@ def _bytes(text):
 
     from clo_gen.io.problems import InputError
 
-    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([kmgt]?)i?b?\s*", str(text), re.IGNORECASE)
+    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([kmgt]?)(i?)b?\s*", str(text), re.IGNORECASE)
     if found is None or float(found[1]) <= 0:
         raise InputError(f"--memory {text}: want a size such as 2GB or 500MB")
-    return float(found[1]) * 1000 ** " kmgt".index(found[2].lower() or " ")
+    return float(found[1]) * (1024 if found[3] else 1000) ** " kmgt".index(found[2].lower() or " ")
 
 
 @command(app, RUNS)
@@ -182,3 +173,26 @@ def compare(
     screen.say(*texts.notes(found, written))
     screen.result({"runs": found.settings.to_dict("records"),
                    "numbers": found.table.to_dict("records")}, written)
+
+
+@command(app, RUNS)
+def report(
+    screen,
+    run: Annotated[pathlib.Path, typer.Argument(help="A folder written by clo-gen run.")],
+    with_: Annotated[list[pathlib.Path] | None, typer.Option(
+        "--with", help="Folder of another analysis or hypo pool to take in; repeat for several. "
+        "Those beside the run, named <run>-tail and so on, are taken without it.")] = None,
+):
+    """Write the report of a run again, with what other analyses found: page, workbook, figures.
+
+    Examples:
+    clo-gen report runs/quickstart
+    clo-gen report runs/quickstart --with runs/quickstart-sensitivity --with pool
+    """
+    from clo_gen.jobs.report import report_job
+
+    with screen.stages("drawing"):
+        taken = report_job(run, with_ or ())
+    screen.say(*([f"taken in: {', '.join(taken)}"] if taken else []),
+               f"written to {run} (open report.html; tables.xlsx, figures/)")
+    screen.result({"taken": taken}, run / "report.html")

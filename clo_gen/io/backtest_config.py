@@ -16,6 +16,7 @@ from clo_gen.io.config import (
     TransitionConfig,
     load_overridden,
 )
+from clo_gen.io.files import FileName
 from clo_gen.io.problems import InputError
 from clo_gen.io.toml import Record, parse
 
@@ -83,7 +84,7 @@ class ClassBacktest(Record):
 
 
 class BacktestConfig(Record):
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: FileName
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     levels: Annotated[tuple[Level, ...], Field(min_length=1)] = (0.90, 0.95, 0.99)
     draws: Annotated[int, Field(ge=50, le=10_000)] = 200  # bootstrap

@@ -12,14 +12,18 @@ import io
 import json
 import pathlib
 import zipfile
+import zlib
 from typing import Any
 
 import jax
 import numpy as np
 
+from clo_gen.io import limits
+from clo_gen.io.files import checked, depth
 from clo_gen.io.problems import InputError
 
 _STRUCTURE = "structure.json"
+_RECORDS = ("clo_gen.models.", "clo_gen.train.", "clo_gen.states")  # modules that a file may name
 
 
 def _write(path, arrays, structure):
@@ -35,14 +39,30 @@ def _write(path, arrays, structure):
 
 def _read(path):
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays = read_arrays(checked(path, limits.CHECKPOINT_BYTES))
         structure = json.loads(arrays.pop(_STRUCTURE).tobytes())
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such checkpoint") from None
-    except (ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
-        raise InputError(f"{path}: not a checkpoint of clo_gen ({error})") from None
+        if depth(structure) > 4 * limits.DEPTH or not isinstance(structure, dict):
+            raise ValueError("its structure is none that clo_gen writes")
+    except InputError:
+        raise
+    except (ValueError, KeyError, RecursionError, OSError, EOFError, zipfile.BadZipFile, zlib.error,
+            NotImplementedError) as error:
+        raise InputError(f"{path}: not a checkpoint of clo_gen ({str(error)[:200]})") from None
     return arrays, structure
+
+
+def read_arrays(path):
+    """{name: array} of an npz file; nothing in it is executed (objects are refused).
+
+    Raises ValueError where it unpacks to more than limits.CHECKPOINT_BYTES, and what a damaged zip
+    file raises, which is nearly anything.
+    """
+    with zipfile.ZipFile(path) as packed:
+        size = sum(entry.file_size for entry in packed.infolist())
+    if size > limits.CHECKPOINT_BYTES:
+        raise ValueError(f"unpacks to {size / limits.MB:,.0f} MB")
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
 
 
 def _pack(value, arrays):
@@ -73,7 +93,7 @@ def _unpack(value, arrays, path):
         return {k: _unpack(v, arrays, path) for k, v in value["dict"].items()}
     module, _, name = value["record"].partition(":")
     kind = None
-    if module.startswith("clo_gen."):
+    if module.startswith(_RECORDS):
         try:
             kind = getattr(importlib.import_module(module), name, None)
         except ImportError:  # a module of another version
@@ -101,7 +121,12 @@ def load_record(path: str | pathlib.Path) -> Any:
     arrays, structure = _read(path)
     if "record" not in structure:
         raise InputError(f"{path}: holds a training state, not a model")
-    return _unpack(structure["record"], arrays, path), structure["about"]
+    try:
+        return _unpack(structure["record"], arrays, path), structure["about"]
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: not a model of clo_gen ({error!r:.200})") from None
 
 
 def save_state(path: str | pathlib.Path, state: Any, about: dict | None = None) -> None:

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from clo_gen.io.problems import InputError, Problems
-from clo_gen.io.table import as_text
+from clo_gen.io import limits
+from clo_gen.io.problems import Problems
+from clo_gen.io.table import as_text, read_table
 from clo_gen.records import Collections, Deal
 
 FLOWS = ("interest", "scheduled_principal", "prepayment", "default", "recovery", "loss")
@@ -37,19 +38,10 @@ def read_collections(collections: str | pathlib.Path | pd.DataFrame, *, par: flo
     if isinstance(collections, pd.DataFrame):
         frame, problems = as_text(collections), Problems("given collections")
     else:
-        frame, problems = _read_csv(collections), Problems(collections)
+        frame, problems = read_table(collections), Problems(collections)
     loaded = judge_collections(frame, problems, par=par, deal=deal)
     problems.raise_if_any()
     return loaded
-
-
-def _read_csv(path):
-    try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise InputError(f"{path}: cannot be read as CSV: {error}") from None
 
 
 def judge_collections(frame: pd.DataFrame, problems: Problems, *, par: float,
@@ -95,7 +87,8 @@ def _date(text):
         stamp = pd.Timestamp(text)
     except ValueError:
         return None
-    return stamp.date() if stamp is not pd.NaT and 1900 <= stamp.year <= 2200 else None
+    return stamp.date() if stamp is not pd.NaT and (
+        limits.FIRST_YEAR <= stamp.year <= limits.LAST_YEAR) else None
 
 
 def _dates(column, name, problems):
@@ -125,7 +118,7 @@ def _numbers(column, name, problems):
     out = pd.to_numeric(column, errors="coerce").to_numpy(float)
     low, high = (-0.05, 1.0) if name == "index" else (0.0, np.inf)
     want = "a fraction in [-0.05, 1]" if name == "index" else "a number of at least 0"
-    for i in np.flatnonzero(~np.isfinite(out) | (out < low) | (out > high)):
+    for i in np.flatnonzero(~(np.abs(out) <= limits.LARGEST) | (out < low) | (out > high)):
         problems.add(f"row {i + 2}, {name}", str(column.iloc[i]), want)
     return out
 

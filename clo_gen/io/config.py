@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from clo_gen.io import limits
+from clo_gen.io.files import FileName, exists
 from clo_gen.io.macro import SERIES
 from clo_gen.io.problems import InputError, Problems
 from clo_gen.io.tables import config_path
@@ -106,14 +108,14 @@ class Curve(Record):
 
 
 class RunConfig(Record):
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: FileName
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     paths: Annotated[int, Field(ge=2, le=10_000_000)] = 1000
     block: Annotated[int, Field(ge=1, le=65_536)] | None = None  # paths at once on a device; None:
     # what suits the platform and --memory. A path's last bits depend on it, on nothing else
     mode: Literal["markov", "expected", "trajectory"] = "markov"
     temperature: Annotated[float, Field(ge=0, le=10)] = 0.0  # of the coverage tests; 0 is hard
-    scenarios: Annotated[tuple[str, ...], Field(min_length=1)]
+    scenarios: Annotated[tuple[FileName, ...], Field(min_length=1)]
     scenario_file: str = "scenarios.toml"
     deal: str
     tape: TapeConfig
@@ -160,11 +162,13 @@ def set_value(data: dict[str, Any], assignment: str) -> None:
         raise InputError(f"--set {assignment}: want key=value, such as macro.lags=3")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML value
         value = text
     *parents, leaf = key.strip().split(".")
-    if leaf in _FILES and isinstance(value, str) and pathlib.Path(value).exists():
+    if leaf in _FILES and isinstance(value, str) and exists(value):
         value = str(pathlib.Path(value).resolve())
+    if len(parents) > limits.DEPTH:
+        raise InputError(f"--set {assignment[:80]}: nested too deeply; want a key of the config")
     for parent in parents:
         data = data.setdefault(parent, {})
         if not isinstance(data, dict):

@@ -3,17 +3,29 @@
 import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from clo_gen.io import limits
 from clo_gen.io.toml import Record
 
 DayCount = Literal["ACT/360", "ACT/365F", "30/360", "ACT/ACT"]
-Money = Annotated[float, Field(ge=0)]
+Money = Annotated[float, Field(ge=0, le=limits.LARGEST)]
+Positive = Annotated[float, Field(gt=0, le=limits.LARGEST)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Price = Annotated[float, Field(ge=0, le=2)]
 Trigger = Annotated[float, Field(gt=0, le=10)]
 Basis = Annotated[float, Field(ge=0, le=5000)]
-Date = datetime.date
+ShortText = Annotated[str, Field(max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Name = Annotated[ShortText, Field(min_length=1)]
+
+
+def _in_range(date):
+    if not limits.FIRST_YEAR <= date.year <= limits.LAST_YEAR:
+        raise ValueError(f"a date from {limits.FIRST_YEAR} to {limits.LAST_YEAR}")
+    return date
+
+
+Date = Annotated[datetime.date, AfterValidator(_in_range)]
 
 
 class RefinanceTerms(Record):
@@ -30,23 +42,23 @@ class NoteTerms(Record):
     Classes of one `group` rank pari passu: they share pro rata in the standard waterfalls.
     """
 
-    name: str
-    balance: Annotated[float, Field(gt=0)]
+    name: Name
+    balance: Positive
     spread_bps: Basis | None = None
     rate: Share | None = None
     floor_bps: Annotated[float, Field(ge=-500, le=2000)] = 0.0
     day_count: DayCount = "ACT/360"
     deferrable: bool = False
-    group: str = ""
-    rating: str = ""
+    group: ShortText = ""
+    rating: ShortText = ""
     refinance: RefinanceTerms | None = None
 
 
 class EquityTerms(Record):
     """The subordinated notes; `price` is what the IRR and the hurdle start from."""
 
-    name: str
-    balance: Annotated[float, Field(gt=0)]
+    name: Name
+    balance: Positive
     price: Annotated[float, Field(gt=0, le=2)] = 1.0
 
 
@@ -57,7 +69,7 @@ class FeeTerms(Record):
     waterfalls. An unpaid fee is carried forward (unless not `carried`), with `interest` a year.
     """
 
-    name: str
+    name: Name
     rate: Share = 0.0
     amount: Money = 0.0
     per: Literal["year", "payment"] = "year"
@@ -72,7 +84,7 @@ class FeeTerms(Record):
 class TestTerms(Record):
     """Coverage of class `through` and everything senior to it."""
 
-    name: str
+    name: Name
     kind: Literal["oc", "ic"]
     through: str
     trigger: Trigger
@@ -83,7 +95,7 @@ class DiversionTerms(Record):
     what restores the ratio, buys collateral or repays notes; in the reinvestment period only,
     unless `always`."""
 
-    name: str
+    name: Name
     through: str
     trigger: Trigger
     share: Annotated[float, Field(gt=0, le=1)] = 0.5
@@ -95,7 +107,7 @@ class ReserveTerms(Record):
     """An account: `initial` at closing; target = `amount` + `rate` x performing par + `of_notes`
     (share of each class's balance)."""
 
-    name: str
+    name: Name
     initial: Money = 0.0
     amount: Money = 0.0
     rate: Share = 0.0
@@ -109,7 +121,7 @@ class HedgeTerms(Record):
     legs accrue ACT/365.
     """
 
-    name: str
+    name: Name
     kind: Literal["swap", "cap"]
     notional: Money | Annotated[tuple[Money, ...], Field(min_length=1)]
     rate: Annotated[float, Field(ge=-0.05, le=1)]
@@ -175,17 +187,17 @@ class WaterfallTerms(Record):
 class DealTerms(Record):
     """A deal."""
 
-    name: str
+    name: Name
     source: str = ""
     assumptions: tuple[str, ...] = ()  # terms that the source does not give
-    currency: str = "USD"
-    target_par: Annotated[float, Field(gt=0)]
+    currency: ShortText = "USD"
+    target_par: Positive
     closing: Date
     first_payment: Date
     maturity: Date
     payment_months: Literal[1, 3, 6, 12] = 3
     business_days: Literal["none", "following", "modified following"] = "none"
-    index: str = "SOFR"
+    index: Name = "SOFR"
     ccc_limit: Share = 0.075
     ccc_price: Share = 0.70
     defaulted_price: Share = 0.50

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from clo_gen.io.csv_file import write_csv
 from clo_gen.io.table import Column, read_judged
 
 
@@ -22,7 +23,7 @@ def write_paths(path: str | pathlib.Path, series: Sequence[str], sets: Mapping[s
         if named:
             frame.insert(0, "scenario", name)
         parts.append(frame)
-    pd.concat(parts).to_csv(path, index=False)
+    write_csv(pd.concat(parts), path)
 
 
 def read_paths(path: str | pathlib.Path, series: Sequence[str], scenario: str,

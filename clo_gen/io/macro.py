@@ -14,7 +14,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from clo_gen.io import limits
 from clo_gen.io.problems import InputError, Problems
+from clo_gen.io.table import read_table
 
 SERIES = (
     "gdp_growth_yoy", "unemployment_rate", "inflation_yoy", "policy_rate", "treasury_10y",
@@ -91,21 +93,6 @@ class MacroHistory:
         return whole
 
 
-def _read_csv(path):
-    path = pathlib.Path(path)
-    try:
-        frame = pd.read_csv(path, encoding="utf-8-sig", dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not UTF-8 text; want a CSV file saved as UTF-8") from None
-    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
-        raise InputError(f"{path}: not a CSV table ({error})") from None
-    if frame.empty:
-        raise InputError(f"{path}: no rows; want a header and at least one month")
-    return frame
-
-
 def _numbers(frame, columns, problems):
     """`columns` as floats; blanks become nan, anything else that is no number is a problem."""
     out = {}
@@ -113,7 +100,7 @@ def _numbers(frame, columns, problems):
         text = frame[column].str.strip()
         blank = text.str.lower().isin(("", ".", "na", "nd", "nan"))
         values = pd.to_numeric(text.where(~blank), errors="coerce")
-        for row in np.flatnonzero(~blank & (values.isna() | np.isinf(values))):
+        for row in np.flatnonzero(~blank & ~(values.abs() <= limits.LARGEST)):
             problems.add(f"row {row + 2}, {column}", text.iloc[row], "a number or blank")
         out[column] = values.to_numpy(float)
     return pd.DataFrame(out, index=frame.index)
@@ -125,8 +112,13 @@ def _periods(frame, column, frequency, problems):
     periods = []
     for row, value in enumerate(text):
         try:
-            periods.append(pd.Period(value, freq=frequency))
-        except ValueError:
+            period = pd.Period(value, freq=frequency)
+            known = limits.FIRST_YEAR <= period.year <= limits.LAST_YEAR  # False for no date
+        except (ValueError, TypeError, OverflowError):
+            known = False
+        if known:
+            periods.append(period)
+        else:
             problems.add(f"row {row + 2}, {column}", value, "a date such as 2025-03 or 2025Q1")
     problems.raise_if_any()
     index = pd.PeriodIndex(periods, freq=frequency)
@@ -163,7 +155,8 @@ def _carry_growth(frame, notes):
     """Carries a series over the months (two at most) since its last quarter end."""
     for name in frame:
         tail = frame[name].isna() & frame[name].ffill(limit=2).notna()
-        tail &= frame.index > frame[name].last_valid_index()
+        if tail.any():
+            tail &= frame.index > frame[name].last_valid_index()
         if tail.any():
             frame[name] = frame[name].where(~tail, frame[name].ffill())
             notes.append(f"{name}: last known value carried to "
@@ -283,7 +276,7 @@ def read_macro(path: str | pathlib.Path, *, layout: str = "fred", units: str = "
     2009-12              0.099        0.0359
     """
     problems = Problems(path)
-    frame = _read_csv(path)
+    frame = read_table(path)
     if extra is not None and layout != "fred":
         raise InputError(f"{path}: further FRED columns go with layout fred, not {layout}")
     if layout == "fred":

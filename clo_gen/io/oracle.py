@@ -4,7 +4,6 @@ The schema's steps become those of a deal file, so that both are judged by the s
 """
 
 import dataclasses
-import json
 import pathlib
 from typing import Any
 
@@ -15,12 +14,13 @@ import pandas as pd
 from clo_gen.io.collections import OPTIONAL, REQUIRED, LoadedCollections, judge_collections
 from clo_gen.io.deal import LoadedDeal, load_deal
 from clo_gen.io.deal_terms import DealTerms
+from clo_gen.io.json_data import read_json
 from clo_gen.io.oracle_terms import OracleDeal, OracleFile
 from clo_gen.io.problems import InputError, Problems
 from clo_gen.io.toml import parse
 
 SCHEMA = "clo_waterfall_oracle_v1"
-_OPS = {"pay_fee": "pay_fee", "pay_note_interest": "pay_all_interest",
+OPS = {"pay_fee": "pay_fee", "pay_note_interest": "pay_all_interest",
         "pay_note_principal": "pay_note_principal", "pay_equity_principal": "pay_equity_principal",
         "pay_residual_to_equity": "pay_residual_to_equity", "equity_to_hurdle": "equity_to_hurdle",
         "pay_incentive": "pay_incentive", "move_all": "move_all",
@@ -29,9 +29,9 @@ _OPS = {"pay_fee": "pay_fee", "pay_note_interest": "pay_all_interest",
 _NEEDS = {"divert_to_principal": ("max_share", "trigger", "denominator"),
           "equity_to_hurdle": ("irr",), "pay_incentive": ("share",),
           "oc_cure_pay_principal": ("test",)}  # beyond what a deal file's step needs
-_SHARING = {"pay_note_interest": "pro_rata_by_amount_due", "pay_note_principal":
+SHARING = {"pay_note_interest": "pro_rata_by_amount_due", "pay_note_principal":
             "pro_rata_by_balance"}
-_BASES = {"begin_performing": "opening", "end_performing": "closing"}
+BASES = {"begin_performing": "opening", "end_performing": "closing"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,14 +46,7 @@ class OracleCase:
 def read_oracle(path: str | pathlib.Path) -> OracleCase:
     """OracleCase of a JSON file. Raises InputError with every problem found."""
     path = pathlib.Path(path)
-    try:
-        case = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: not valid JSON: {error}") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    case = read_json(path)
     if not isinstance(case, dict) or case.get("schema") != SCHEMA:
         raise InputError(f"{path}: schema: want a JSON object with schema = {SCHEMA!r}")
     return _read(parse(case, OracleFile, path), path)
@@ -63,7 +56,7 @@ def _read(case, path):
     given, problems = case.deal, Problems(path)
     par = given.initial_performing_balance
     rows = pd.DataFrame(list(case.period_inputs))
-    rows = rows[[c for c in rows if c in (*REQUIRED, *OPTIONAL)]]
+    rows = rows[[c for c in rows if c in (*REQUIRED, *OPTIONAL)]].map(_scalar)
     # The schema's numerators hold performing par and cash only, so defaulted par counts nothing.
     none = DefaultedTerms(jnp.zeros(()), jnp.ones(()))
     collections = judge_collections(rows, problems, par=par, deal=none)
@@ -79,6 +72,12 @@ def _read(case, path):
     deal = dataclasses.replace(deal, deal=deal.deal.replace(coupon=jnp.asarray(rates)))
     collections = dataclasses.replace(collections, index=np.zeros(len(rates)))
     return OracleCase(deal, collections, case.expected)
+
+
+def _scalar(value):
+    """A number or text as it is; what is neither as text, which judge_collections refuses."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if number or isinstance(value, str) else str(value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,8 +138,8 @@ class _Terms:
         out = []
         for i, step in enumerate(listed):
             place = f"deal.{name}[{i + 1}]"
-            if step.op not in _OPS:
-                self.problems.add(f"{place}.op", step.op, "one of " + ", ".join(_OPS))
+            if step.op not in OPS:
+                self.problems.add(f"{place}.op", step.op, "one of " + ", ".join(OPS))
             elif step.op == "liquidate_collateral":
                 if i or name != "call_waterfall" or step.to != "principal":
                     self.problems.say(f"{place} (liquidate_collateral): want it first in "
@@ -154,11 +153,11 @@ class _Terms:
         missing = [k for k in _NEEDS.get(step.op, ()) if getattr(step, k) is None]
         for key in missing:
             self.problems.say(f"{place}.{key}: missing")
-        if len(step.notes or ()) > 1 and step.allocation not in (None, _SHARING.get(step.op)):
-            self.problems.add(f"{place}.allocation", step.allocation, _SHARING.get(step.op, "none"))
+        if len(step.notes or ()) > 1 and step.allocation not in (None, SHARING.get(step.op)):
+            self.problems.add(f"{place}.allocation", step.allocation, SHARING.get(step.op, "none"))
         given = {"from": step.account, "fee": step.fee, "to": step.to, "order": step.order,
                  "notes": step.notes}
-        out = {"op": _OPS[step.op]} | {k: v for k, v in given.items() if v is not None}
+        out = {"op": OPS[step.op]} | {k: v for k, v in given.items() if v is not None}
         return out if missing else out | self._terms_of(step, place)
 
     def _terms_of(self, step, place):
@@ -212,12 +211,12 @@ class _Terms:
     def _fee(self, fee, place):
         if fee.kind not in ("fixed", "rate"):
             self.problems.add(f"{place}.kind", fee.kind, "fixed or rate")
-        if fee.kind == "rate" and fee.basis not in _BASES:
-            self.problems.add(f"{place}.basis", fee.basis, "one of " + ", ".join(_BASES))
+        if fee.kind == "rate" and fee.basis not in BASES:
+            self.problems.add(f"{place}.basis", fee.basis, "one of " + ", ".join(BASES))
         return {"name": fee.name, "per": "payment", "carried": fee.carry,
                 "rate": fee.rate if fee.kind == "rate" else 0.0,
                 "amount": fee.amount if fee.kind == "fixed" else 0.0,
-                "basis": _BASES.get(fee.basis, "opening")}
+                "basis": BASES.get(fee.basis, "opening")}
 
     def _events(self):
         out, event, sale = {}, self.given.event_of_default, self.sale

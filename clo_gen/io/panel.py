@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from clo_gen.io.problems import Problems
+from clo_gen.io.problems import InputError, Problems
 from clo_gen.io.table import (
     Column,
     judge,
@@ -104,7 +104,7 @@ def read_panel(path: str | pathlib.Path, space: StateSpace) -> pd.DataFrame:
         problems.say("want a column loan_state or days_past_due")
     problems.raise_if_any()
     panel = judge(frame, PANEL_COLUMNS, problems, row_label)
-    need_cells(frame, ["reporting_month"], problems)
+    need_cells(frame, [c for c in ("loan_id", "reporting_month", "cohort") if c in frame], problems)
     panel["state"] = _panel_states(panel, space)
     for row in np.flatnonzero(~panel["state"].isin(space.states)):
         problems.add(f"row {row + 2}, loan_state", panel["state"].iloc[row],
@@ -144,6 +144,9 @@ def transition_counts(panel: pd.DataFrame, space: StateSpace, source: pathlib.Pa
     panel = panel.sort_values([unit, "month"], kind="stable")
     if "cohort" not in panel:
         panel = panel.assign(cohort="all")
+    if panel["month"].nunique() < 2:
+        raise InputError(f"{source}: {panel['month'].nunique()} months; want at least two, between "
+                         "which states move")
     following = panel.groupby(unit, sort=False)[["month", "state"]].shift(-1)
     month = panel["month"].array.asi8
     after = pd.PeriodIndex(following["month"], freq="M").asi8

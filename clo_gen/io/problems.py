@@ -3,13 +3,32 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+_LONGEST = 2_000  # characters of a line of a message
+
 
 class InputError(ValueError):
-    """Bad input; the message lists every problem found, one a line."""
+    """Bad input; the message lists every problem found, one a line.
+
+    What the data in it would do to a terminal (colours, moves of the cursor) is written out.
+    """
+
+    def __init__(self, message=""):
+        super().__init__("\n".join(_one_line(line) for line in str(message).split("\n")))
+
+
+def _one_line(text):
+    half = _LONGEST // 2  # both ends say something: where, and what is wanted
+    text = text if len(text) <= _LONGEST else f"{text[:half]}...{text[-half:]}"
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 class Interrupted(KeyboardInterrupt):
     """Work was stopped; what is finished is on disk. The message says how to go on."""
+
+
+class WriteError(OSError):
+    """A result could not be written, as on a full disk; what is finished is on disk. The message
+    says how to go on."""
 
 
 class Problems:
@@ -34,9 +53,11 @@ class Problems:
         if not self.found:
             return
         rest = len(self.found) - self.shown
-        lines = self.found[: self.shown] + ([f"... and {rest} more"] if rest > 0 else [])
+        lines = [_one_line(line) for line in self.found[: self.shown]]
+        lines += [f"... and {rest} more"] if rest > 0 else []
         count = "1 problem" if len(self.found) == 1 else f"{len(self.found)} problems"
-        raise InputError(f"{self.source}: {count}\n" + "\n".join(f"  {line}" for line in lines))
+        head = f"{_one_line(self.source)}: {count}"
+        raise InputError("\n".join([head, *(f"  {line}" for line in lines)]))
 
 
 def collect_complaints(calls: Iterable[Callable]) -> list[Any]:

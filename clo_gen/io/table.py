@@ -7,7 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet
 
+from clo_gen.io import limits
+from clo_gen.io.csv_file import read_csv
+from clo_gen.io.files import checked
 from clo_gen.io.problems import InputError, Problems
 
 _TRUE, _FALSE = ("true", "yes", "1", "1.0", "y"), ("false", "no", "0", "0.0", "n")
@@ -46,27 +50,43 @@ class Column:
 def read_table(path: Any) -> pd.DataFrame:
     """A CSV or Parquet file as text, blanks as "". Raises InputError when it cannot be read."""
     path = pathlib.Path(path)
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
-    if path.is_file() and path.stat().st_size == 0:
-        raise InputError(f"{path}: the file is empty; want a header and at least one row")
-    try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            frame = as_text(pd.read_parquet(path))
-        else:
-            frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig",
-                                skipinitialspace=True)
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text (byte {error.start}); "
-                         "want a CSV file saved as UTF-8") from None
-    except Exception as error:  # pandas and pyarrow raise many kinds for a broken file
-        raise InputError(f"{path}: not a readable table ({str(error).splitlines()[0]})") from None
+    frame = _read_parquet(path) if path.suffix.lower() in (".parquet", ".pq") else read_csv(path)
     if frame.empty:
-        raise InputError(f"{path}: no rows; want a header and at least one row")
+        raise InputError(f"{path}: no rows; want a header and at least one row" + _separated(frame))
+    return frame
+
+
+def _separated(frame):
+    """A hint for files that other characters than commas separate."""
+    names = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+    found = [names[s] for s in names if len(frame.columns) == 1 and s in str(frame.columns[0])]
+    return f" (it has one column with {found[0]} in it; want commas)" if found else ""
+
+
+def _read_parquet(path):
+    checked(path, limits.TABLE_BYTES)
+    try:
+        found = pyarrow.parquet.read_metadata(path)
+        size = sum(found.row_group(i).total_byte_size for i in range(found.num_row_groups))
+        if (found.num_rows > limits.TABLE_ROWS or found.num_columns > limits.TABLE_COLUMNS
+                or size > limits.TABLE_BYTES):
+            raise InputError(f"{path}: {found.num_rows:,} rows, {found.num_columns:,} columns, "
+                             f"{size / limits.MB:,.0f} MB unpacked; want at most "
+                             f"{limits.TABLE_ROWS:,}, {limits.TABLE_COLUMNS:,} and "
+                             f"{limits.TABLE_BYTES / limits.MB:,.0f} MB")
+        frame = pd.read_parquet(path)
+        # Texts are decoded only here: a byte that is no UTF-8 shows up late.
+        frame = as_text(frame)
+    except InputError:
+        raise
+    except Exception as error:  # pyarrow raises many kinds for a broken file
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: not a readable table ({said[:200]})") from None
+    frame.columns = [str(name).strip() for name in frame.columns]
     repeated = frame.columns[frame.columns.duplicated()]
     if len(repeated):
         raise InputError(f"{path}: column {repeated[0]!r} appears twice")
-    return frame.rename(columns=str.strip)
+    return frame
 
 
 def as_text(frame: Any) -> pd.DataFrame:
@@ -141,13 +161,15 @@ def _convert(column, text):
     """(values, bad [n] bool) of one column; `text` has nan for blanks."""
     if column.kind in ("number", "integer"):
         values = pd.to_numeric(text, errors="coerce").astype(float)
-        bad = ~np.isfinite(values) | (values < column.low) | (values > column.high)
+        bad = ~(values.abs() <= limits.LARGEST) | (values < column.low) | (values > column.high)
         if column.kind == "integer":
             bad |= values != np.round(values)
-        return values, bad.to_numpy()
+        return values.mask(bad), bad.to_numpy()
     if column.kind in ("date", "month"):
         day = "" if column.kind == "date" else "?"
         shaped = text.str.fullmatch(rf"\d{{4}}-\d{{2}}(-\d{{2}}([ T].*)?){day}").eq(True)
+        year = pd.to_numeric(text.str[:4].where(shaped), errors="coerce")
+        shaped &= (year >= limits.FIRST_YEAR) & (year <= limits.LAST_YEAR)
         values = pd.to_datetime(text.where(shaped), errors="coerce", format="ISO8601")
         return values, values.isna().to_numpy()
     if column.kind == "choice":

@@ -11,7 +11,7 @@ import dataclasses
 import datetime
 import pathlib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -79,16 +79,24 @@ COLUMNS = (
 _NAMES = tuple(column.name for column in COLUMNS)
 _NUMERIC = tuple(c.name for c in COLUMNS if c.kind in ("number", "integer", "flag"))
 _REQUIRED = ("loan_id", "current_balance", "rate_type")
-_SCALES = {"percent": 0.01, "fraction": 1.0}
-_SCALED = ("interest_rate", "recovery_rate", "market_price", "purchase_price",
-           "default_at_maturity")
+_FRACTIONS = ("interest_rate", "recovery_rate", "market_price", "purchase_price",
+              "default_at_maturity")
+_SCALES = {**{name: {"percent": 0.01, "fraction": 1.0} for name in _FRACTIONS},
+           **{name: {"percent": 100.0, "basis points": 1.0} for name in ("spread_bps", "floor")}}
+_DATES = {"YYYY-MM-DD": "%Y-%m-%d", "MM/DD/YYYY": "%m/%d/%Y", "DD/MM/YYYY": "%d/%m/%Y",
+          "DD-Mon-YYYY": "%d-%b-%Y"}
+_DATE_COLUMNS = tuple(c.name for c in COLUMNS if c.kind == "date")
 
 
 class ColumnMap(Record):
     """How a file with other headers, units or words is to be read."""
 
     columns: dict[str, str] = {}  # header in the file -> our name
-    units: dict[str, str] = {}  # our name -> "percent" or "fraction"
+    # Whether headers that the file lacks are passed over; then the first one that it has counts
+    # where several mean the same column.
+    skip_missing: bool = False
+    dates: Literal[tuple(_DATES)] = "YYYY-MM-DD"  # type: ignore[valid-type]
+    units: dict[str, str] = {}  # our name -> "percent", "fraction" or "basis points"
     values: dict[str, dict[str, str]] = {}  # our name -> {word in the file -> our word}
 
 
@@ -115,8 +123,10 @@ def read_column_map(path: str | pathlib.Path) -> ColumnMap:
         if name not in _NAMES:
             problems.add(f"columns.{header!r}", name, "a tape column: " + ", ".join(_NAMES))
     for name, unit in given.units.items():
-        if name not in _SCALED or unit not in _SCALES:
-            problems.add(f"units.{name}", unit, f"percent or fraction, for {', '.join(_SCALED)}")
+        if name not in _SCALES:
+            problems.add("units", name, "one of " + ", ".join(_SCALES))
+        elif unit not in _SCALES[name]:
+            problems.add(f"units.{name}", unit, "one of " + ", ".join(_SCALES[name]))
     for name in given.values:
         if name not in _NAMES:
             problems.add("values", name, "a tape column: " + ", ".join(_NAMES))
@@ -163,10 +173,14 @@ def _day(date):
 
 def _rename(frame, column_map, path):
     absent = [h for h in column_map.columns if h not in frame]
-    if absent:
+    if absent and not column_map.skip_missing:
         raise InputError(f"{path}: the column map names {', '.join(map(repr, absent))}, which the "
                          f"file does not have; it has {', '.join(map(repr, frame.columns))}")
-    frame = frame.rename(columns=column_map.columns)
+    used: dict = {}
+    for header, name in column_map.columns.items():
+        if header in frame and not (column_map.skip_missing and name in used.values()):
+            used[header] = name
+    frame = frame.rename(columns=used)
     for name in frame.columns[frame.columns.duplicated()].unique():
         raise InputError(f"{path}: the column map renames a column to {name}, and the file has "
                          "another column that becomes the same; want one of them")
@@ -174,9 +188,16 @@ def _rename(frame, column_map, path):
         if name in frame:
             frame[name] = frame[name].replace(words)
     for name, unit in column_map.units.items():
-        if name in frame and unit == "percent":
+        scale = _SCALES[name][unit]
+        if name in frame and scale != 1.0:
             numbers = pd.to_numeric(frame[name], errors="coerce")
-            frame[name] = frame[name].where(numbers.isna(), (numbers / 100.0).astype(str))
+            scaled = numbers / 100.0 if scale < 1.0 else numbers * scale
+            frame[name] = frame[name].where(numbers.isna(), scaled.astype(str))
+    if column_map.dates != "YYYY-MM-DD":
+        for name in (n for n in _DATE_COLUMNS if n in frame):
+            found = pd.to_datetime(frame[name].str.strip(), errors="coerce",
+                                    format=_DATES[column_map.dates])
+            frame[name] = frame[name].where(found.isna(), found.dt.strftime("%Y-%m-%d"))
     return frame
 
 
@@ -244,8 +265,9 @@ def _require(loans, given, problems, label, cutoff, indices):
         problems.add(f"{label(row)}, benchmark", loans["benchmark"].iloc[row],
                      f"one of {', '.join(indices)} (run config, [indices])")
     balloon = loans["amortization_type"] == "balloon"
-    life = np.array([dates.months_between(o.date(), m.date()) if pd.notna(m) else 0 for o, m in
-                     zip(loans["origination_date"], loans["maturity_date"], strict=True)])
+    life = np.array([dates.months_between(o.date(), m.date()) if pd.notna(o) and pd.notna(m) else 0
+                     for o, m in zip(loans["origination_date"], loans["maturity_date"],
+                                     strict=True)])
     for row in np.flatnonzero(balloon & ~(loans["term_months"] > life)):
         problems.add(f"{label(row)}, term_months", loans["term_months"].iloc[row],
                      "for a balloon loan its amortisation term, longer than the months from "

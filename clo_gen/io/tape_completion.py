@@ -66,8 +66,8 @@ def _dates(loans, fill, cutoff):
     fill("origination_date", pd.Timestamp(cutoff), "the cut-off date")
     for name in ("origination_date", "maturity_date"):
         loans[name] = pd.to_datetime(loans[name])
-    months = [dates.months_between(o.date(), m.date()) if pd.notna(m) else np.nan for o, m in
-              zip(loans["origination_date"], loans["maturity_date"], strict=True)]
+    months = [dates.months_between(o.date(), m.date()) if pd.notna(o) and pd.notna(m) else np.nan
+              for o, m in zip(loans["origination_date"], loans["maturity_date"], strict=True)]
     fill("term_months", pd.Series(months, index=loans.index, dtype=float), "maturity - origination")
 
 

@@ -1,11 +1,14 @@
 """TOML files into frozen pydantic records, every complaint at once."""
 
 import pathlib
+import re
 import tomllib
 from typing import Any
 
 import pydantic
 
+from clo_gen.io import limits
+from clo_gen.io.files import read_text, refuse_depth, too_deep
 from clo_gen.io.problems import InputError, Problems
 
 
@@ -21,18 +24,24 @@ _DEAL = {"target_par", "notes", "waterfall"}  # what every deal file has, and no
 
 def load_toml(path: str | pathlib.Path) -> dict[str, Any]:
     """The file as a dict. Raises InputError when it cannot be read or is not TOML."""
-    path = pathlib.Path(path)
+    return parse_toml(read_text(path, limits.CONFIG_BYTES), path)
+
+
+def parse_toml(text, source):
+    """TOML `text` as a dict. Raises InputError that names the `source`."""
+    keys = re.split(r"[,=\[\]{}\n]", re.sub(r"(?m)^\s*#.*$", "", text))
+    if any(part.count(".") > limits.CONFIG_DOTS for part in keys):
+        raise InputError(too_deep(source))
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); "
-                         "want a TOML file saved as UTF-8") from None
+        data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: not valid TOML: {error}") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        raise InputError(f"{source}: not valid TOML: {error}") from None
+    except ValueError as error:  # a number of thousands of digits, a date that is none
+        raise InputError(f"{source}: not valid TOML: {str(error)[:200]}") from None
+    except RecursionError:
+        raise InputError(too_deep(source)) from None
+    refuse_depth(source, data)
+    return data
 
 
 def parse(data: Any, model: Any, source: Any) -> Any:
@@ -76,7 +85,7 @@ def _explain(problems, error, model):
 def _fields_at(model, location):
     """Names of the fields of the record that `location` leads to."""
     for part in location:
-        if isinstance(part, int):
+        if part not in model.model_fields:  # a number, or a key that the user chose
             continue
         annotation = model.model_fields[part].annotation
         model = next((a for a in _leaves(annotation) if hasattr(a, "model_fields")), model)

@@ -1,8 +1,6 @@
 """`clo-gen backtest`: forecasts against real default history, and fits of it, into a run folder."""
 
-import csv
 import dataclasses
-import json
 import pathlib
 
 import numpy as np
@@ -15,9 +13,10 @@ from clo_gen.evaluate.rating_forecasts import rating_forecasts
 from clo_gen.io import checkpoint, default_counts
 from clo_gen.io.auto_panel import read_auto_panel
 from clo_gen.io.cohort_counts import read_cohort_counts
+from clo_gen.io.csv_file import csv_text
 from clo_gen.io.deal import read_deal
 from clo_gen.io.folders import choose_folder, new_folder
-from clo_gen.io.json_data import write_json
+from clo_gen.io.json_data import read_json, write_json
 from clo_gen.io.problems import InputError
 from clo_gen.io.sba import read_charge_offs
 from clo_gen.io.toml import load_toml
@@ -140,13 +139,13 @@ def _classes(config, report, on_step):
     run = pathlib.Path(config.classes.run)
     if not (run / "summary.json").exists() or not (run / "config.toml").exists():
         raise InputError(f"classes.run {run}: no run; want a folder written by clo-gen run")
-    summary = json.loads((run / "summary.json").read_text())
+    summary = read_json(run / "summary.json")
     terms = read_deal(load_toml(run / "config.toml")["deal"]).terms
     ratings = {note.name: note.rating for note in terms.notes}
     report.add("classes", class_ratings.class_table(summary, ratings))
     report.sources["classes"] = {"kind": summary["data"]["tape"]["kind"],
                                  "source": f"{run}: tape {summary['data']['tape']['source']}"}
-    with np.load(run / "paths.npz") as arrays:
+    with np.load(run / "paths.npz", allow_pickle=False) as arrays:
         for scenario in summary["scenarios"]:
             loss = np.clip(arrays[f"{scenario}/loss"].astype(float), 0.0, 1.0)
             report.fit_shares(f"simulated pool loss, {scenario}", loss, config,
@@ -182,10 +181,7 @@ def _write(config, report, out):
     with new_folder(out) as draft:
         for name, rows in report.tables.items():
             columns = list(dict.fromkeys(key for row in rows for key in row))
-            with open(draft / f"{name}.csv", "w", newline="") as file:
-                writer = csv.DictWriter(file, columns, lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(rows)
+            (draft / f"{name}.csv").write_text(csv_text(rows, columns))
         write_json(draft / "backtest.json", as_json(config, report))
         if report.forecasts:
             plot_backtest.write_figure(draft / "backtest.png", report.forecasts, config.levels[-1])

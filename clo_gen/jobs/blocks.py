@@ -37,7 +37,8 @@ class Blocks:
         """{name: array} of a block, or None where it is missing or damaged (its checksums are
         read)."""
         try:
-            with open(self.path(scenario, number), "rb") as file, np.load(file) as arrays:
+            with open(self.path(scenario, number), "rb") as file, np.load(
+                    file, allow_pickle=False) as arrays:
                 found = {name: arrays[name] for name in arrays.files}
         except Exception:  # a damaged zip file raises nearly anything
             return None

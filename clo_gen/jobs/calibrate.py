@@ -4,18 +4,18 @@ historical figures; before, after, target and interval of each.
 Reference: methodology, Training Strategy, Stage 3: Calibration.
 """
 
-import csv
 import dataclasses
 import pathlib
 import time
-from typing import Annotated, Any
+from typing import Any
 
 import tomli_w
-from pydantic import Field
 
 from clo_gen.assembly import assemble
 from clo_gen.io import checkpoint
 from clo_gen.io.config import load_overridden, read_config
+from clo_gen.io.csv_file import csv_text
+from clo_gen.io.files import FileName
 from clo_gen.io.folders import choose_folder, new_folder
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import InputError
@@ -31,7 +31,7 @@ from clo_gen.train.calibration_targets import CorporateTargets, evidence_of
 class CalibrationSettings(Record):
     """A calibration config: a name, and the table of what is calibrated."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: FileName
     corporate: CorporateTargets | None = None
     auto: AutoTargets | None = None
 
@@ -146,10 +146,7 @@ def _write(report, config, folder, draft):
 
 def _table(path, records, leave_out=""):
     names = [f.name for f in dataclasses.fields(records[0]) if f.name != leave_out]
-    with open(path, "w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows([getattr(r, name) for name in names] for r in records)
+    path.write_text(csv_text([{name: getattr(r, name) for name in names} for r in records]))
 
 
 def as_json(report: CalibrationReport):

@@ -13,6 +13,7 @@ from clo_gen.analysis import correlation, loadings
 from clo_gen.analysis.default_correlation import cells_of
 from clo_gen.analysis.variance import NAMES, Shares
 from clo_gen.assembly import Assembly, assemble, covariates_at
+from clo_gen.io.csv_file import write_csv
 from clo_gen.io.folders import choose_folder, new_folder
 from clo_gen.io.json_data import write_json
 from clo_gen.io.manifest import resolved
@@ -234,7 +235,7 @@ def save(report: Report, a: Assembly, config_folder, out):
     """Writes the folder `out` in one go: it is complete or not there."""
     with new_folder(out) as draft:
         write_json(draft / "summary.json", report.summary)
-        report.pairs.to_csv(draft / "default_correlation.csv", index=False)
+        write_csv(report.pairs, draft / "default_correlation.csv")
         if report.calibration is not None:
             text = tomli_w.dumps(calibrated_config(a, report.calibration.loadings, config_folder))
             missed = "" if report.calibration.converged else "# The target was NOT reached.\n"

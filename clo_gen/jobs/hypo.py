@@ -12,6 +12,7 @@ from clo_gen.hypo import Obligor, hypo_pools_discrete, hypo_pools_formula
 from clo_gen.hypo.entry import judged_discrete, judged_formula
 from clo_gen.hypo.monitor import sdr_at
 from clo_gen.hypo.problem import formula_problem, pool_of, pool_size
+from clo_gen.io.csv_file import write_csv
 from clo_gen.io.problems import InputError, Problems, collect_complaints
 from clo_gen.io.table import Column, judge, read_table
 from clo_gen.io.toml import load_toml
@@ -52,6 +53,23 @@ def hypo_job(path):
     hypo_pool_formula_constraints too, solved on the pool that the limits allow. Raises InputError
     with every problem.
     """
+    names, deals, limits, asked, to_monitor = read_hypo(path)
+    pools = hypo_pools_discrete(limits)
+    monitors: list = [None] * len(deals)
+    if asked:
+        found = hypo_pools_formula(to_monitor([pool["obligors"] for pool in pools]))
+        for n, monitor in zip(asked, found, strict=True):
+            monitors[n] = monitor
+    return HypoReport(tuple({"deal": name} | d for name, d in zip(names, deals, strict=True)),
+                      tuple(pools), tuple(monitors))
+
+
+def read_hypo(path):
+    """What hypo_job solves, read and judged: (names of the deals, their arguments, arguments of
+    their limits, numbers of those with a monitor, what makes the monitors' arguments from pools).
+
+    Raises InputError with every problem.
+    """
     path = pathlib.Path(path)
     deals = [_one_deal(path)] if path.suffix == ".toml" else _deals(path)
     names = [d.pop("deal") for d in deals]
@@ -68,14 +86,7 @@ def hypo_job(path):
     any_pool = [Obligor(1.0, 0)]  # judges the rest before the work begins
     collect_complaints([lambda: judged_discrete(limits), *(
         lambda one=one: judged_formula([one]) for one in to_monitor([any_pool] * len(deals)))])
-    pools = hypo_pools_discrete(limits)
-    monitors: list = [None] * len(deals)
-    if asked:
-        found = hypo_pools_formula(to_monitor([pool["obligors"] for pool in pools]))
-        for n, monitor in zip(asked, found, strict=True):
-            monitors[n] = monitor
-    return HypoReport(tuple({"deal": name} | d for name, d in zip(names, deals, strict=True)),
-                      tuple(pools), tuple(monitors))
+    return names, deals, limits, asked, to_monitor
 
 
 def _monitor_inputs(deal, obligors, source):
@@ -185,7 +196,7 @@ def save(report: HypoReport, out):
     draft = out.with_name(out.name + ".partial")
     try:
         if out.suffix == ".csv":
-            rows.to_csv(draft, index=False)
+            write_csv(rows, draft)
         else:
             _write_folder(draft, report, rows)
         draft.replace(out)
@@ -203,8 +214,8 @@ def _write_folder(folder, report, rows):
     rated = report.monitors[0] or report.pools[0]
     obligors = rated["obligors"] if isinstance(rated, dict) else rated.obligors
     folder.mkdir(parents=True)
-    rows.to_csv(folder / "results.csv", index=False)
-    rated.to_frame().to_csv(folder / "obligors.csv")
+    write_csv(rows, folder / "results.csv")
+    write_csv(rated.to_frame(), folder / "obligors.csv", index=True)
     write_hypo_figure(folder / "pool.png", report.deals[0]["deal"], list(obligors.values()),
                       sdr_curve(report))
 

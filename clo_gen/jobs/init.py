@@ -4,7 +4,9 @@ import pathlib
 import re
 
 from clo_gen.io.config import read_config
+from clo_gen.io.csv_file import write_csv
 from clo_gen.io.deal import read_deal
+from clo_gen.io.files import is_file_name
 from clo_gen.io.folders import new_folder
 from clo_gen.io.problems import InputError
 from clo_gen.io.synthetic import synthetic_tape
@@ -41,7 +43,7 @@ def init_job(folder):
     """
     folder = pathlib.Path(folder)
     name = folder.resolve().name
-    if not folder.name or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+    if not folder.name or not is_file_name(name):
         raise InputError(f"{folder}: want a name of letters, digits, dots, dashes and underscores "
                          "that starts with a letter or digit")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -61,7 +63,7 @@ def init_job(folder):
         with new_folder(folder) as draft:
             for file, text in files.items():
                 (draft / file).write_text(text)
-            tape.to_csv(draft / "tape.csv", index=False)
+            write_csv(tape, draft / "tape.csv")
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror})") from None
     return sorted([*files, "tape.csv"])

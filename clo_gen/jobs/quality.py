@@ -1,10 +1,8 @@
 """`clo-gen quality`: collateral quality and concentration tests of a tape; no simulation."""
 
-import csv
 import dataclasses
 import datetime
 import functools
-import io
 import pathlib
 
 import jax
@@ -14,6 +12,7 @@ import numpy as np
 from clo_gen.hypo.quality import names_of_tests, quality, with_recovery_modifier
 from clo_gen.hypo.records import DiversityTable, Positions, QualityLimits
 from clo_gen.io.config import RecoveryConfig, cutoff_month
+from clo_gen.io.csv_file import csv_text
 from clo_gen.io.hypo_tables import diversity_table, moodys_rating_factors
 from clo_gen.io.macro import read_macro
 from clo_gen.io.problems import InputError, collect_complaints
@@ -206,13 +205,9 @@ def _rows(found, held, terms, *, has_before):
 
 
 def _save(out, rows):
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
     draft = out.with_name(out.name + ".partial")
     try:
-        draft.write_text(text.getvalue(), encoding="utf-8")
+        draft.write_text(csv_text(rows), encoding="utf-8")
         draft.replace(out)
     except OSError as error:
         draft.unlink(missing_ok=True)

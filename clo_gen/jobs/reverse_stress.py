@@ -12,6 +12,7 @@ import pandas as pd
 from clo_gen.analysis import reverse_stress as rs
 from clo_gen.analysis.likeliest_path import away_from_usual, likeliest_paths, usual_paths
 from clo_gen.assembly import Assembly, assemble
+from clo_gen.io.csv_file import write_csv
 from clo_gen.io.folders import choose_folder, new_folder
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import Problems
@@ -212,9 +213,9 @@ def save(report: Report, out):
     """Writes the folder `out` in one go."""
     with new_folder(out) as draft:
         write_json(draft / "summary.json", report.summary)
-        report.years.to_csv(draft / "years.csv", index=False)
+        write_csv(report.years, draft / "years.csv")
         months = [pd.DataFrame(p, columns=list(report.series)).assign(
             answer=n + 1, month=np.arange(1, len(p) + 1)) for n, p in enumerate(report.paths)]
-        pd.concat(months).set_index(["answer", "month"]).to_csv(draft / "paths.csv")
+        write_csv(pd.concat(months).set_index(["answer", "month"]), draft / "paths.csv", index=True)
         np.savez_compressed(draft / "noise.npz", noise=np.stack([x.noise for x in report.answers]))
         plot_reverse_stress.write_figure(draft / "paths.png", report)

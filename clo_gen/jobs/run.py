@@ -5,106 +5,27 @@ with the same bytes (timing.json and pictures' times aside).
 """
 
 import dataclasses
-import pathlib
+import json
 import shutil
 import time
 
 import jax
 import numpy as np
-import tomli_w
 
-from clo_gen import report
 from clo_gen.assembly import Assembly, assemble
+from clo_gen.chart_data import chart_data
 from clo_gen.evaluate.transition_baselines import held_out_transitions
 from clo_gen.io import manifest
-from clo_gen.io.config import read_config
+from clo_gen.io.csv_file import write_csv
 from clo_gen.io.folders import choose_folder, draft_of, publish
-from clo_gen.io.json_data import write_json
-from clo_gen.io.problems import InputError, Interrupted
+from clo_gen.io.json_data import plain, write_json
+from clo_gen.io.problems import Interrupted, WriteError
 from clo_gen.jobs import guards, simulation
 from clo_gen.jobs.blocks import Blocks
-from clo_gen.plots import run as plot
+from clo_gen.jobs.hosts import Hosts
+from clo_gen.jobs.report import write_report
+from clo_gen.jobs.start import at_work, begin
 from clo_gen.summary import coverage_table, summarise, tranche_table
-
-MEMORY = 2_000_000_000  # bytes, for the paths that are computed at once
-
-
-@dataclasses.dataclass(frozen=True)
-class Hosts:
-    """One of several processes that share a run; all write to the same folder."""
-
-    process: int = 0
-    processes: int = 1
-
-    def wait(self, name):
-        """Until every process has come here."""
-        if self.processes > 1:
-            from jax.experimental import multihost_utils
-
-            multihost_utils.sync_global_devices(name)
-
-
-def prepare(path, out, resume, overrides=(), hosts=None):
-    """(RunConfig, its folder, run folder) of a new or resumed run.
-
-    A resumed run goes on with its own config; a config beside --resume has to say the same. Raises
-    InputError when there is nothing to resume, or when `out` has an interrupted run.
-    """
-    hosts = hosts or Hosts()
-    if resume is None:
-        if hosts.processes > 1 and out is None:
-            raise InputError("--out: missing; want a folder that all processes share")
-        config, folder = read_config(path, overrides)
-        # The first of several processes may have started the run that the others join.
-        return config, folder, choose_folder(config.name, out, joins=hosts.process > 0)
-    if out is not None:
-        raise InputError("--resume goes on in the run's own folder; want no --out beside it")
-    out = pathlib.Path(resume).resolve()
-    out = out.with_name(out.name.removesuffix(".partial"))
-    started = manifest.read(draft_of(out))
-    if (out / "summary.json").exists():  # killed while it tidied up, perhaps
-        shutil.rmtree(out / "blocks", ignore_errors=True)
-    if started is None:
-        raise InputError(f"--resume {resume}: " + (
-            "this run is complete" if (out / "summary.json").exists() else
-            f"no interrupted run; want a folder that has {draft_of(out).name} beside it"))
-    own = draft_of(out) / "config.toml"
-    config, folder = read_config(own if path is None else path, overrides)
-    if config.block is None:
-        config = config.model_copy(update={"block": started["config"]["block"]})
-    return config, folder, out
-
-
-def _start(a: Assembly, folder, out, hosts):
-    """(Assembly with the run's block, its draft folder with a manifest); refuses a run that was
-    started with other input."""
-    draft = draft_of(out)
-
-    def this():
-        return manifest.manifest(a.config, folder, (a.params, a.inputs, a.scenarios))
-
-    if hosts.process == 0 and manifest.read(draft) is None:
-        shutil.rmtree(draft, ignore_errors=True)
-        try:
-            draft.mkdir(parents=True)
-            (draft / "config.toml").write_text(tomli_w.dumps(manifest.resolved(a.config, folder)))
-            manifest.write(draft, this())
-        except OSError as error:
-            raise InputError(f"--out {out}: cannot be written ({error.strerror})") from None
-    hosts.wait("the run folder is there")
-    theirs = manifest.read(draft)
-    if theirs is None:
-        raise InputError(f"--out {out}: not seen by process {hosts.process}; want a folder that "
-                         "all processes share")
-    if hosts.process > 0:  # nodes may differ in devices and memory: the first one decides
-        a = with_block(a, theirs["config"]["block"])
-    manifest.refuse_changes(theirs, this(), draft)
-    return a, draft
-
-
-def with_block(a: Assembly, block):
-    """The assembly with blocks of `block` paths."""
-    return dataclasses.replace(a, config=a.config.model_copy(update={"block": block}))
 
 
 def write_files(a: Assembly, results, summary, evaluation, timing, draft):
@@ -112,66 +33,91 @@ def write_files(a: Assembly, results, summary, evaluation, timing, draft):
     write_json(draft / "summary.json", summary)
     write_json(draft / "timing.json", timing)
     write_json(draft / "evaluation.json", evaluation)
-    tranche_table(summary).to_csv(draft / "tranches.csv", index=False)
-    coverage_table(a, results).to_csv(draft / "coverage.csv", index=False)
-    a.tape.frame.to_csv(draft / "tape.csv", index=False)
+    write_csv(tranche_table(summary), draft / "tranches.csv")
+    write_csv(a.tape.frame, draft / "tape.csv")
     arrays = {f"{name}/{field.name}": getattr(record, field.name) for name, r in results.items()
               for record in (r.numbers, r.curves) for field in dataclasses.fields(record)}
     np.savez(draft / "paths.npz", **{f"{name}/path": r.path for name, r in results.items()},
              **arrays)
-    figures = plot.write_figures(a, results, draft)
-    report.write_report(summary, evaluation, figures, draft / "report.html")
+    data, coverage = chart_data(a, results), coverage_table(a, results)
+    (draft / "chart_data.json").write_text(json.dumps(data, separators=(",", ":"),
+                                                      allow_nan=False))
+    write_csv(coverage, draft / "coverage.csv")
+    write_report(draft, {"summary": plain(summary), "evaluation": plain(evaluation), "data": data,
+                         "coverage": coverage})
 
 
-def main_job(config, folder, out=None, *, memory=MEMORY, check=False, hosts=None,
+def main_job(config, folder, out=None, *, resume=False, memory=None, check=None, hosts=None,
              on_stage=lambda text: None, on_start=lambda done, total: None,
              on_block=lambda name, paths: None):
     """Runs a config and writes its folder. Returns (summary, evaluation, folder written), with
     `timing` and `checks` in the summary; the first two are None on every process but the first.
 
-    `folder` is where the config's file names start from, `out` is a new folder or that of
-    `prepare`; `memory` [bytes] bounds the paths computed at once; `check` runs every path again
-    under checkify (jobs.guards); the rest reports progress. Raises InputError for bad input and
-    Interrupted, with what to do, on Ctrl-C or when the disk is full.
+    `folder` is where the config's file names start from, `out` the run folder (None: the next free
+    one under runs/); with `resume` the three are those of jobs.start.prepare. `memory` [bytes]
+    bounds the paths computed at once; `check` runs every path again under checkify (jobs.guards);
+    None means 2 GB and no, or what a resumed run was started with. The rest reports progress.
+
+    Raises InputError for bad input. On Ctrl-C it raises Interrupted, a KeyboardInterrupt, and where
+    a file cannot be written WriteError, an OSError; both say how to go on.
     """
     hosts = hosts or Hosts()
-    out = choose_folder(config.name, out, joins=True)
-    start = time.perf_counter()
-    on_stage("reading and fitting")
-    a = assemble(config, folder)
-    block = simulation.choose_block(config, len(a.tape.frame), jax.local_device_count(),
-                                    jax.devices()[0].platform, memory)
-    a = with_block(a, block)
-    evaluation = {"transitions": held_out_transitions(config.transitions, a.counts, a.macro,
-                                                      config.macro.series)}
-    a, draft = _start(a, folder, out, hosts)
-    blocks = Blocks(draft / "blocks")
-    timing = {"fit_s": time.perf_counter() - start}
+    if out is not None and not resume:
+        choose_folder(config.name, out, joins=hosts.process > 0)  # complain before the work
+    where = out
     try:
-        timing |= _simulate(a, blocks, hosts, on_stage, on_start, on_block)
-        hosts.wait("every block is there")
-        if hosts.process > 0:
-            hosts.wait("the run is written")  # else the first process would lose the others
-            return None, None, out
+        start = time.perf_counter()
+        on_stage("reading and fitting")
+        a = assemble(config, folder)
+        evaluation = {"transitions": held_out_transitions(config.transitions, a.counts, a.macro,
+                                                          config.macro.series)}
+        a, where, options = begin(a, folder, out, resume, {"memory": memory, "check": check}, hosts)
+        timing = {"fit_s": time.perf_counter() - start}
+        with at_work(where, options, hosts):
+            summary = _run(a, where, options["check"], evaluation, timing, hosts, on_stage,
+                           on_start, on_block)
+    except (KeyboardInterrupt, OSError) as stop:
+        advice = None if where is None else _advice(where)
+        if advice is None:
+            raise
+        kind = Interrupted if isinstance(stop, KeyboardInterrupt) else WriteError
+        said = [str(stop)] * bool(str(stop)) + [advice] * (advice not in str(stop))
+        raise kind("; ".join(said)) from None  # another process may have said it
+    return summary, None if summary is None else evaluation, where
+
+
+def _run(a, out, check, evaluation, timing, hosts, on_stage, on_start, on_block):
+    """Simulates what is missing and writes the run; returns its summary on the first process."""
+    blocks = Blocks(draft_of(out) / "blocks")
+    timing |= _simulate(a, blocks, hosts, on_stage, on_start, on_block)
+    if hosts.processes > 1:
+        on_stage("waiting for the other processes")
+    hosts.wait()  # until every block is there
+    checks = summary = None
+    if hosts.process == 0:
         on_stage("writing")
         results = simulation.gather(a, a.config.block, blocks)
-        checks = None
         if check:
             checks = guards.check(a, results, on_path=lambda done, total: on_stage(
                 f"checking path {done:,} of {total:,}") if done % 50 == 1 else None)
-            write_json(draft / "checks.json", checks)
+            write_json(draft_of(out) / "checks.json", checks)
         summary = summarise(a, results)
-        write_files(a, results, summary, evaluation, timing, draft)
+        write_files(a, results, summary, evaluation, timing, draft_of(out))
         publish(out)
-    except (KeyboardInterrupt, OSError) as stop:
-        raise Interrupted(_how_to_go_on(stop, out)) from None
-    hosts.wait("the run is written")
+    hosts.wait()  # until the run is written: the first process must not lose the others
+    if hosts.process > 0:
+        return None
     shutil.rmtree(out / "blocks", ignore_errors=True)
-    return summary | {"timing": timing, "checks": checks}, evaluation, out
+    return summary | {"timing": timing, "checks": checks}  # type: ignore[operator]
 
 
-def _how_to_go_on(why, out):
-    return f"{why}{'; ' if str(why) else ''}go on with clo-gen run --resume {out}"
+def _advice(out):
+    """How to go on with the run that was to be in `out`; None where nothing has begun."""
+    if manifest.read(draft_of(out)) is not None:
+        return f"go on with clo-gen run --resume {out}"
+    if (out / "summary.json").exists():
+        return f"{out} is complete; clo-gen run --resume {out} removes what is left of its blocks"
+    return None
 
 
 def _simulate(a, blocks, hosts, on_stage, on_start, on_block):
@@ -186,8 +132,9 @@ def _simulate(a, blocks, hosts, on_stage, on_start, on_block):
     sim = simulation.simulator(a, block)
     on_stage("simulating")
     started = time.perf_counter()
-    with simulation.finishes_the_block() as stop:
-        simulation.simulate(a, sim, blocks, todo, stop=stop,
+    with simulation.finishes_the_block() as pressed:
+        simulation.simulate(a, sim, blocks, todo,
+                            stop=lambda: hosts.news() or (Interrupted() if pressed() else None),
                             on_block=lambda name, done: on_block(name, done * block))
     run_s = time.perf_counter() - started
     # Months up to each loan's maturity: those after it cost next to nothing.

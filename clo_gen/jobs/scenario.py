@@ -1,7 +1,6 @@
 """`clo-gen scenario`: macro paths generated, conditioned, blended or replayed, as a folder."""
 
 import dataclasses
-import json
 import pathlib
 import re
 from typing import Any
@@ -14,7 +13,7 @@ from clo_gen.io.config import cutoff_month
 from clo_gen.io.deal import read_deal
 from clo_gen.io.folders import choose_folder, new_folder
 from clo_gen.io.given_paths import read_sets, write_paths
-from clo_gen.io.json_data import write_json
+from clo_gen.io.json_data import read_json, write_json
 from clo_gen.io.problems import InputError, Problems
 from clo_gen.macro_model import macro_model_of
 from clo_gen.plots.run import TITLES, write_macro_figure
@@ -193,7 +192,7 @@ def plot_job(folders, out):
         problems.add("--out", str(out), "the name of a new file")
     for folder in map(pathlib.Path, folders):
         try:
-            about = json.loads((folder / "summary.json").read_text())
+            about = read_json(folder / "summary.json")
             own = tuple(about["series"])
         except (OSError, ValueError, KeyError, TypeError):
             problems.say(f"{folder}: no macro paths; want a folder written by clo-gen scenario")

@@ -10,6 +10,7 @@ from clo_gen.analysis import attribution, bumps, factors, mixing, sensitivity
 from clo_gen.analysis.contributions import loan_table
 from clo_gen.analysis.settings import Settings, case_of, headlines, judge
 from clo_gen.assembly import Assembly, assemble
+from clo_gen.io.csv_file import write_csv
 from clo_gen.io.folders import choose_folder, new_folder
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import InputError
@@ -93,10 +94,10 @@ def sensitivity_job(config, folder, scenario=None, settings=None, out=None, *,
     report = sensitivities(a, scenario or config.scenarios[0], settings, on_stage=on_stage)
     on_stage("writing")
     with new_folder(out) as draft:
-        long_table(report).to_csv(draft / "sensitivities.csv", index=False)
-        pd.DataFrame([{"outcome": name} | row for name, rows in report.checks.items()
-                      for row in rows]).to_csv(draft / "check.csv", index=False)
-        report.contributions.to_csv(draft / "contributions.csv", index=False)
+        write_csv(long_table(report), draft / "sensitivities.csv")
+        write_csv(pd.DataFrame([{"outcome": name} | row for name, rows in report.checks.items()
+                                for row in rows]), draft / "check.csv")
+        write_csv(report.contributions, draft / "contributions.csv")
         base = dict(zip(report.outcomes, map(_number, report.base), strict=True))
         write_json(draft / "summary.json", report.about | {"base": base})
         plot_sensitivity.write_tornados(
@@ -198,12 +199,13 @@ def attribution_rows(report):
 
 def _write_attribution(report, draft):
     found = report.found
-    pd.DataFrame(attribution_rows(report)).to_csv(draft / "attribution.csv", index=False)
+    write_csv(pd.DataFrame(attribution_rows(report)), draft / "attribution.csv")
     if found.detail is not None:
         o, q, m = np.indices(found.detail.shape).reshape(3, -1)
-        pd.DataFrame({"outcome": np.array(report.outcomes)[o], "quarter": q + 1,
-                      "factor": np.array(list(found.shares))[m],
-                      "share": found.detail.ravel()}).to_csv(draft / "by_quarter.csv", index=False)
+        table = pd.DataFrame({"outcome": np.array(report.outcomes)[o], "quarter": q + 1,
+                              "factor": np.array(list(found.shares))[m],
+                              "share": found.detail.ravel()})
+        write_csv(table, draft / "by_quarter.csv")
     write_json(draft / "summary.json", report.about)
     panels = [(name, found.start[o], found.end[o], list(found.shares),
                [share[o] for share in found.shares.values()])

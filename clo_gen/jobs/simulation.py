@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 import signal
 import threading
 import time
@@ -13,7 +14,7 @@ import numpy as np
 
 from clo_gen import mesh, outcomes, pipeline
 from clo_gen.assembly import Assembly
-from clo_gen.io.problems import InputError, Interrupted
+from clo_gen.io.problems import InputError, WriteError
 
 AT_ONCE = {"cpu": 64, "gpu": 4096, "tpu": 4096}  # paths on a device: more is not faster
 LOANS_AT_ONCE = 200_000  # loans of all these paths, so that a month stays in a CPU core's cache
@@ -41,20 +42,29 @@ def bytes_of_path(mode, loans):
 def choose_block(config, loans, devices, platform, memory):
     """Paths of a block: the config's, or what suits the platform and a budget of `memory` bytes.
 
-    Raises InputError when not even one path fits.
+    Raises InputError when the config's block does not fit, or not even one path.
     """
-    if config.block is not None:
-        return min(config.block, config.paths)
     one = bytes_of_path(config.mode, loans)
-    fits = int(memory // (devices * one))
-    if fits < 1:
-        raise InputError(f"--memory: {memory / 1e9:.2f} GB are too few for one path of {loans:,} "
-                         f"loans on each of {devices} devices; want at least "
-                         f"{devices * one / 1e9:.2f} GB")
+    fits, block = int(memory // (devices * one)), min(config.block or 1, config.paths)
+    if fits < block:
+        many = "one path" if block == 1 else f"{block:,} paths (block)"
+        ways = f"; want at least {_size(block * devices * one)}"
+        ways += f", or block = {fits} at most in a new run" if fits > 0 and config.block else ""
+        raise InputError(f"--memory: {_size(memory)} are too few for {many} of {loans:,} loans on "
+                         f"each of {devices} devices{ways}")
+    if config.block is not None:
+        return block
     suits = AT_ONCE.get(platform, 64)
     if platform == "cpu":
         suits = min(suits, max(LOANS_AT_ONCE // loans, 4))
     return min(fits, suits, -(-config.paths // devices))
+
+
+def _size(memory):
+    """Text that --memory reads, rounded up."""
+    unit, name = next((u, n) for u, n in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "B"))
+                      if memory >= u or u == 1)
+    return f"{math.ceil(memory / unit * 100) / 100:g}{name}"
 
 
 def simulator(a: Assembly, block, devices=None):
@@ -95,11 +105,11 @@ def wanted(a: Assembly, block, process=0, processes=1):
 
 
 def simulate(a: Assembly, sim: Simulator, blocks, todo, *, on_block=lambda name, done: None,
-             stop=lambda: False):
+             stop=lambda: None):
     """Computes the blocks `todo` [(scenario, number)] into `blocks` (jobs.blocks.Blocks).
 
-    `on_block(scenario, blocks done of it)` reports progress. Raises Interrupted once `stop()` is
-    true, after the blocks in work are on disk, and when a block cannot be written.
+    `on_block(scenario, blocks done of it)` reports progress. Raises what `stop()` returns, once it
+    is an exception and the blocks in work are on disk; WriteError when a block cannot be written.
     """
     triggers = [test.trigger for test in a.deal.terms.tests]
     waiting = None
@@ -114,8 +124,8 @@ def simulate(a: Assembly, sim: Simulator, blocks, todo, *, on_block=lambda name,
             break
     if waiting:
         _save(a, sim, blocks, triggers, on_block, *waiting)
-    if stop():
-        raise Interrupted
+    if why := stop():
+        raise why
 
 
 def _together(todo, devices):
@@ -137,18 +147,18 @@ def _save(a, sim, blocks, triggers, on_block, name, numbers, kept):
         try:
             blocks.save(name, number, arrays)
         except OSError as error:
-            raise Interrupted(f"{blocks.path(name, number)}: cannot be written "
-                              f"({error.strerror}); the blocks before it are on disk") from None
+            raise WriteError(f"{blocks.path(name, number)}: cannot be written ({error.strerror}); "
+                             "the blocks before it are on disk") from None
     on_block(name, len(numbers))
 
 
 def gather(a: Assembly, block, blocks):
-    """{scenario: Outcome} of all blocks on disk. Raises Interrupted where one is missing."""
+    """{scenario: Outcome} of all blocks on disk. Raises WriteError where one is missing."""
     def whole(name, number):
         arrays = blocks.load(name, number)
         if arrays is None:
-            raise Interrupted(f"{blocks.path(name, number)}: missing; every process has to write "
-                              "to the same folder")
+            raise WriteError(f"{blocks.path(name, number)}: missing or damaged; every process has "
+                             "to write to the same folder")
         return arrays
 
     every = wanted(a, block)

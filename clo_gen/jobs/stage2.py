@@ -3,7 +3,6 @@
 Reference: methodology, Training Strategy, Stage 2.
 """
 
-import csv
 import dataclasses
 import pathlib
 import shutil
@@ -16,6 +15,8 @@ from pydantic import Field
 
 from clo_gen.io import checkpoint
 from clo_gen.io.config import Positive, set_value
+from clo_gen.io.csv_file import csv_text
+from clo_gen.io.files import FileName
 from clo_gen.io.folders import choose_folder
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import InputError
@@ -46,7 +47,7 @@ class Portfolio(Record):
 class Stage2Config(Record):
     """A stage-2 config."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: FileName
     run: str  # the stage-1 run folder that training goes on from
     portfolio: Portfolio = Portfolio()
     joint: stage2.Bundles = stage2.Bundles()
@@ -239,9 +240,6 @@ def _write(config, run, models, params, report, history):
             shutil.copytree(old / name, run / name, dirs_exist_ok=True)
     shutil.copyfile(old / "config.toml", run / "config.toml")
     train_job._write_history(run, history)
-    with open(run / "stage2.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, report.rows[0])
-        writer.writeheader()
-        writer.writerows(report.rows)
+    (run / "stage2.csv").write_text(csv_text(report.rows))
     (run / "state.npz").unlink(missing_ok=True)
     write_json(run / "stage2.json", dataclasses.asdict(report) | {"folder": str(run)})

@@ -11,6 +11,7 @@ from scipy.stats import beta
 
 from clo_gen.analysis import structuring as st
 from clo_gen.assembly import Assembly, assemble
+from clo_gen.io.csv_file import write_csv
 from clo_gen.io.folders import choose_folder, new_folder
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import Problems
@@ -252,7 +253,7 @@ def structure_job(config, folder, request: Request, out=None, *, on_stage=lambda
     report = structure(assemble(config, folder), request, on_stage=on_stage)
     with new_folder(out) as draft:
         write_json(draft / "summary.json", report.summary)
-        pd.DataFrame(report.rows).to_csv(draft / "classes.csv", index=False)
+        write_csv(pd.DataFrame(report.rows), draft / "classes.csv")
         plot_structuring.write_figure(draft / "structure.png", report)
     return report, out
 

@@ -20,6 +20,7 @@ from clo_gen.analysis.tilt_search import (
     unit,
 )
 from clo_gen.assembly import Assembly, assemble
+from clo_gen.io.csv_file import write_csv
 from clo_gen.io.folders import choose_folder, new_folder
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import Problems
@@ -85,7 +86,7 @@ def tail_job(config, folder, request: Request, out=None, *, on_stage=lambda text
     report = examine(assemble(config, folder), request, on_stage=on_stage)
     with new_folder(out) as draft:
         write_json(draft / "tail.json", report.summary)
-        pd.DataFrame(report.rows).to_csv(draft / "tail.csv", index=False)
+        write_csv(pd.DataFrame(report.rows), draft / "tail.csv")
         plot_tail.write_figure(draft / "tail.png", report)
     return report, out
 

@@ -13,6 +13,7 @@ import tomli_w
 
 from clo_gen.io import checkpoint
 from clo_gen.io.config import load_overridden
+from clo_gen.io.csv_file import csv_text
 from clo_gen.io.folders import choose_folder
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import InputError, Interrupted
@@ -267,7 +268,4 @@ def evaluation_rows(found):
 def _write_evaluation(run, found):
     rows = evaluation_rows(found)
     write_json(run / "evaluation.json", rows)
-    with open(run / "evaluation.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    (run / "evaluation.csv").write_text(csv_text(rows))

@@ -132,7 +132,7 @@ def full(params: Any, cfg: TrajectoryConfig, states: int,
 
 
 def empty_cache(cfg: TrajectoryConfig, loans: int) -> Any:
-    """Keys and values [layers][2] of [window, loans, D]: nothing seen yet."""
+    """(keys, values) of each layer, [window, loans, D] each: nothing seen yet."""
     ring = jnp.zeros((cfg.window, loans, cfg.width), cfg.dtype)
     return tuple((ring, ring) for _ in range(cfg.layers))
 

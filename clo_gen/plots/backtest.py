@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from clo_gen.evaluate.backtest import intervals, var_of
+from clo_gen.plots.names import literal
 from clo_gen.plots.run import COLORS
 from clo_gen.risk import pit
 
@@ -27,6 +28,7 @@ def pit_histogram(ax, heights):
     return ax
 
 
+@literal
 def write_figure(path, forecasts, level, most=6):
     """PNG: what came against the forecast and its VaR, and the transforms, a row a forecast."""
     shown = forecasts[:most]

@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from clo_gen.plots.names import literal
 from clo_gen.plots.run import COLORS
 
 
@@ -23,6 +24,7 @@ def _rate(row):
     return f"{number} {row['unit']}/s"
 
 
+@literal
 def write_figure(path, rows):
     """PNG of rows without errors: rate of each case and the most memory its process held."""
     figure = Figure(figsize=(11, 1.2 + 0.24 * len(rows)), layout="constrained")
@@ -42,6 +44,7 @@ def write_figure(path, rows):
     figure.savefig(path, dpi=110)
 
 
+@literal
 def write_growth(path, grown):
     """PNG of suite.grown: time and memory as multiples of the first, 8 to 12 times shaded."""
     figure = Figure(figsize=(9, 3.4), layout="constrained")

@@ -4,6 +4,8 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from clo_gen.plots.names import literal
+
 BEFORE, AFTER, TARGET = "#d8a03d", "#3b6ea5", "#555555"
 
 
@@ -28,6 +30,7 @@ def compared(ax, rows):
     return ax
 
 
+@literal
 def write_calibration(comparisons, path):
     """PNG of all comparisons, one panel a group."""
     groups: dict = {}

@@ -3,6 +3,8 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from clo_gen.plots.names import literal
+
 PANELS = (("loss_probability", "P(loss) by class"), ("expected_loss", "Expected loss by class"))
 
 
@@ -17,6 +19,7 @@ def bars(ax, names, runs, values, errors):
     return ax
 
 
+@literal
 def write_figure(path, found):
     """PNG of jobs.compare.Comparison: a row a scenario, pool and classes."""
     table = found.table.astype({"value": float, "std_error": float})

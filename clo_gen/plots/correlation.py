@@ -4,6 +4,8 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from clo_gen.plots.names import literal
+
 SHADES = ("#3b6ea5", "#d8a03d", "#5d8a4a", "0.6")
 
 
@@ -49,6 +51,7 @@ def industry_map(ax, matrix):
     return image
 
 
+@literal
 def write_figure(path, report):
     """PNG of correlation_job.Report."""
     when = "" if report.after is None else " after calibration"

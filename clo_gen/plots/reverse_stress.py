@@ -4,6 +4,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from clo_gen.plots.names import literal
 from clo_gen.plots.run import TITLES
 
 SHADES = ("#b8412f", "#d8a03d", "#7a5c99", "#3b6ea5", "#5d8a4a")
@@ -20,6 +21,7 @@ def stressed_series(ax, years, usual, paths):
     return ax
 
 
+@literal
 def write_figure(path, report):
     """PNG of reverse_stress_job.Report."""
     series, usual = report.series, report.usual

@@ -1,11 +1,15 @@
-"""Pictures of a run: arrays -> axes. Only `write_figures` makes figures and files."""
+"""Pictures: arrays -> axes. The write_ functions make figures and files."""
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-COLORS = {"baseline": "#3b6ea5", "adverse": "#d8a03d", "severely_adverse": "#b8412f",
-          "stagflation": "#7a5c99"}
+from clo_gen.plots.names import literal
+
+# Okabe and Ito (2008): colours that the colour-blind tell apart.
+COLORS = {"baseline": "#0072b2", "adverse": "#e69f00", "severely_adverse": "#d55e00",
+          "stagflation": "#cc79a7"}
+_MORE = ("#009e73", "#56b4e9", "#a6761d", "#7570b3")
 TITLES = {
     "gdp_growth_yoy": "GDP growth, yearly", "unemployment_rate": "Unemployment rate",
     "inflation_yoy": "Inflation, yearly", "policy_rate": "Policy rate",
@@ -16,11 +20,12 @@ TITLES = {
 }
 
 
-def _color(name, i=0):
-    return COLORS.get(name, f"C{i}")
+def color_of(scenario, i=0):
+    """Colour of scenario number i; the standard ones keep theirs everywhere."""
+    return COLORS.get(scenario, _MORE[i % len(_MORE)])
 
 
-def _label(name):
+def label_of(name):
     return name.replace("_", " ")
 
 
@@ -65,118 +70,6 @@ def ratio_fan(ax, years, ratio, trigger, color, label):
     return ax
 
 
-def _save(figure, path):
-    figure.savefig(path, dpi=110, bbox_inches="tight")
-    return path
-
-
-def _macro(a, results, path):
-    series = a.setup.series
-    figure = Figure(figsize=(11, 2.6 * -(-len(series) // 3)))
-    axes = figure.subplots(-(-len(series) // 3), 3, squeeze=False).ravel()
-    for m, (ax, name) in enumerate(zip(axes, series, strict=False)):
-        for i, (scenario, r) in enumerate(results.items()):
-            years = np.arange(1, r.curves.macro.shape[1] + 1) / 12
-            fan(ax, years, r.curves.macro[:, :, m], _color(scenario, i), _label(scenario),
-                width=max(4.0 - 1.1 * i, 0.8))  # lines that coincide all stay visible
-        ax.set(title=TITLES.get(name, name), xlabel="years", ylabel="%")
-    for ax in axes[len(series):]:
-        ax.set_visible(False)
-    axes[0].legend(fontsize=7, frameon=False)
-    figure.tight_layout()
-    return _save(figure, path)
-
-
-def _curves(a, results, path):
-    figure = Figure(figsize=(11, 3.4))
-    left, right = figure.subplots(1, 2)
-    for i, (scenario, r) in enumerate(results.items()):
-        years = np.arange(1, r.curves.default.shape[1] + 1) / 12
-        curve(left, years, r.curves.default, r.means.default, _color(scenario, i), _label(scenario))
-        curve(right, years, r.curves.booked_loss, r.means.booked_loss, _color(scenario, i),
-              _label(scenario))
-    left.set(title="Cumulative defaults (mean, 5-95 %)", xlabel="years", ylabel="% of par")
-    right.set(title="Cumulative losses (mean, 5-95 %)", xlabel="years", ylabel="% of par")
-    left.legend(fontsize=8, frameon=False)
-    return _save(figure, path)
-
-
-def _losses(a, results, path):
-    figure = Figure(figsize=(11, 3.4))
-    ax = figure.subplots()
-    top = max(float(r.numbers.loss.max()) for r in results.values())
-    for i, (scenario, r) in enumerate(results.items()):
-        var_99 = np.quantile(r.numbers.loss, 0.99, method="inverted_cdf")
-        loss_histogram(ax, r.numbers.loss, var_99, np.linspace(0, top + 1e-9, 60),
-                       _color(scenario, i), _label(scenario))
-    ax.set(title="Lifetime loss of the pool (dashed: VaR 99 %)", xlabel="% of par",
-           ylabel="density")
-    ax.legend(fontsize=8, frameon=False)
-    return _save(figure, path)
-
-
-def _stacks(a, results, path):
-    years = np.asarray(a.deal.calendar.years)
-    figure = Figure(figsize=(11, 3.0 * -(-len(results) // 2)))
-    axes = figure.subplots(-(-len(results) // 2), 2, squeeze=False, sharey=True).ravel()
-    for ax in axes[len(results):]:
-        ax.set_visible(False)
-    for ax, (scenario, r) in zip(axes, results.items(), strict=False):
-        cash = r.means.tranche_interest + r.means.tranche_principal
-        cash = np.column_stack([r.means.fees, cash])
-        cash_stack(ax, years, cash, ["fees", *a.deal.classes])
-        ax.set(title=_label(scenario), xlabel="years", ylabel="% of par a date")
-    axes[0].legend(fontsize=6, frameon=False, ncols=2)
-    figure.suptitle("Cash by payee, mean over paths", y=1.0)
-    figure.tight_layout()
-    return _save(figure, path)
-
-
-def _last_year(results):
-    """Years until the last collateral is gone on every path."""
-    stock = sum(r.curves.opening.max(0) for r in results.values())
-    return float(max(np.flatnonzero(stock > 1e-9), default=11) + 1) / 12
-
-
-def _ratios(a, results, path):
-    tests = [(q, t) for q, t in enumerate(a.deal.terms.tests) if t.kind == "oc"]
-    if not tests:
-        return None
-    years = np.asarray(a.deal.calendar.years)
-    figure = Figure(figsize=(11, 3.0 * -(-len(tests) // 2)))
-    axes = figure.subplots(-(-len(tests) // 2), 2, squeeze=False).ravel()
-    for ax in axes[len(tests):]:
-        ax.set_visible(False)
-    for ax, (q, test) in zip(axes, tests, strict=False):
-        for i, (scenario, r) in enumerate(results.items()):
-            ratio_fan(ax, years, np.minimum(r.curves.ratio[:, :, q], 3.0), test.trigger,
-                      _color(scenario, i), _label(scenario))
-        ax.set(title=f"{test.name} (dotted: trigger {test.trigger:.2%})", xlabel="years",
-               ylabel="%", ylim=(60, 200), xlim=(0, _last_year(results)))
-    axes[0].legend(fontsize=7, frameon=False)
-    figure.tight_layout()
-    return _save(figure, path)
-
-
-FIGURES = {
-    "macro": ("Macro paths by scenario: median and 5-95 % band", _macro),
-    "defaults_losses": ("Defaults and losses of the pool", _curves),
-    "loss_distribution": ("Distribution of the pool's lifetime loss", _losses),
-    "tranche_cash": ("Who gets the cash", _stacks),
-    "oc_ratios": ("OC ratios against their triggers, axis cut at 200 %", _ratios),
-}
-
-
-def write_figures(a, results, folder):
-    """Writes the PNG figures of a run; returns {caption: path}."""
-    with matplotlib.rc_context({"axes.spines.top": False, "axes.spines.right": False,
-                                "axes.titlesize": 10, "axes.labelsize": 8,
-                                "xtick.labelsize": 8, "ytick.labelsize": 8}):
-        written = {caption: draw(a, results, folder / f"{name}.png")
-                   for name, (caption, draw) in FIGURES.items()}
-    return {caption: path for caption, path in written.items() if path is not None}
-
-
 def obligor_ladder(ax, shares):
     """Shares of the obligors, largest first, percent of the pool."""
     ax.bar(np.arange(1, len(shares) + 1), np.asarray(shares) * 100, width=1.0,
@@ -199,6 +92,7 @@ def sdr_against_bdr(ax, scores, sdr, bdr, solution):
     return ax
 
 
+@literal
 def write_hypo_figure(path, name, obligors, curve_data):
     """PNG of one hypo pool: obligor ladder, industries and, with a monitor, SDR against BDR."""
     figure = Figure(figsize=(11, 3.4 if curve_data is None else 6.4), layout="constrained")
@@ -231,6 +125,7 @@ def training_curves(ax, epochs, loss, held_out):
     return ax
 
 
+@literal
 def write_training_curves(path, name, history):
     """PNG of one level's training; `history` as train.loop.fit returns it."""
     epochs, loss, held_out = ([row.get(k, np.nan) for row in history]
@@ -242,6 +137,7 @@ def write_training_curves(path, name, history):
     figure.savefig(path, dpi=110)
 
 
+@literal
 def write_macro_figure(path, series, past, samples):
     """PNG of generated macro paths: `past` [H, M] months, then the fan of each scenario of
     `samples` {name: [N, T, M]} (fractions)."""
@@ -250,8 +146,8 @@ def write_macro_figure(path, series, past, samples):
     for m, (ax, name) in enumerate(zip(axes, series, strict=False)):
         ax.plot(np.arange(1 - len(past), 1) / 12, past[:, m] * 100, color="0.3", linewidth=1.2)
         for i, (scenario, values) in enumerate(samples.items()):
-            fan(ax, np.arange(1, values.shape[1] + 1) / 12, values[:, :, m], _color(scenario, i),
-                _label(scenario))
+            fan(ax, np.arange(1, values.shape[1] + 1) / 12, values[:, :, m], color_of(scenario, i),
+                label_of(scenario))
         ax.set(title=TITLES.get(name, name), xlabel="years", ylabel="%")
     for ax in axes[len(series):]:
         ax.set_visible(False)

@@ -3,6 +3,8 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from clo_gen.plots.names import literal
+
 UP, DOWN, NEUTRAL = "#3b6ea5", "#b8412f", "0.35"
 
 
@@ -24,6 +26,7 @@ def tornado(ax, names, effects, revalued, scale):
     return ax
 
 
+@literal
 def write_tornados(path, title, panels):
     """PNG with a tornado for each of `panels` (outcome, names, effects, revalued); in bp."""
     figure = Figure(figsize=(5.2 * len(panels), 4.4), layout="constrained")
@@ -51,6 +54,7 @@ def attribution_bars(ax, start, end, names, shares, scale):
     return ax
 
 
+@literal
 def write_attributions(path, title, panels):
     """PNG with the steps of each of `panels` (outcome, start, end, names, shares); in percent."""
     figure = Figure(figsize=(4.6 * len(panels), 4.0), layout="constrained")

@@ -3,6 +3,8 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from clo_gen.plots.names import literal
+
 
 def forecast_band(ax, years, quantiles, color, label):
     """Band between the outer columns of `quantiles` [Y, Q] (fractions) and their middle one."""
@@ -12,6 +14,7 @@ def forecast_band(ax, years, quantiles, color, label):
     return ax
 
 
+@literal
 def write_stage2_figure(path, years, numbers, levels, splits):
     """PNG of the forecasts `numbers` (before, after: YearNumbers) at `levels`; `splits` are the
     first year that stopped the training and the first test year."""

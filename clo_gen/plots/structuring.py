@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from clo_gen.plots.names import literal
 from clo_gen.plots.run import COLORS
 
 
@@ -37,6 +38,7 @@ def against_limits(ax, names, after, errors, limit, paths):
     return ax
 
 
+@literal
 def write_figure(path, report):
     """PNG of structure_job.Report."""
     rows, equity = report.rows, report.equity

@@ -4,6 +4,8 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from clo_gen.plots.names import literal
+
 PLAIN, TILTED = "0.55", "#b8412f"
 
 
@@ -38,6 +40,7 @@ def intervals(ax, rows):
     return ax
 
 
+@literal
 def write_figure(path, report):
     """PNG of jobs.tail.Report."""
     with matplotlib.rc_context({"axes.spines.top": False, "axes.spines.right": False,

@@ -4,9 +4,26 @@ from clo_gen.terminal.console import new_table
 
 
 def tables(found):
-    """Rich tables of jobs.compare.Comparison: one a scenario, a column a run."""
+    """Rich tables of jobs.compare.Comparison: one a scenario, a column a run; or the one table of
+    jobs.experiments.Experiments."""
+    if "figure" in found.table:
+        return [_figures(found)]
     return [_table(scenario, rows, found.runs)
             for scenario, rows in found.table.groupby("scenario", sort=False)]
+
+
+def _figures(found):
+    table = new_table("measured beside expected", ["experiment", "figure", "value", "expected", ""])
+    words = {True: "held", False: "MISSED", None: ""}
+    for r in found.table.astype(object).itertuples():
+        value, low, high = (None if x is None or x != x else f"{x:.4g}"
+                            for x in (r.value, r.low, r.high))
+        bounds = (f"{low} to {high}" if low and high else f"at least {low}" if low
+                  else f"at most {high}" if high else "")
+        judged = words[None if r.holds is None or r.holds != r.holds else bool(r.holds)]
+        table.add_row(r.run, r.figure, value or "-", bounds,
+                      "small run" if r.small and judged else judged)
+    return table
 
 
 def _table(scenario, rows, runs):
@@ -31,6 +48,10 @@ def _table(scenario, rows, runs):
 
 def notes(found, written):
     """Lines below the tables."""
+    if "figure" in found.table:
+        rows = [f"{r.run}: {' '.join(r.question.split())} ({r.seconds:.0f} s)"
+                for r in found.settings.itertuples()]
+        return [*rows, f"written to {written} (compare.csv, compare.png)"]
     rows = [f"{r.run}: {r.deal}, {r.loans:,} loans, {r.paths:,} paths, mode {r.mode}, seed "
             f"{r.seed}; synthetic: {r.synthetic}" for r in found.settings.itertuples()]
     return [*rows, f"written to {written} (compare.csv with errors, IRR and price; compare.png)"]

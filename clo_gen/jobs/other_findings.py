@@ -1,0 +1,145 @@
+"""What other analyses wrote into their folders, as sections of a run's report."""
+
+import pathlib
+
+import numpy as np
+import pandas as pd
+
+from clo_gen.io.json_data import read_json
+from clo_gen.io.problems import Problems
+from clo_gen.plots import correlation, sensitivity, svg
+from clo_gen.plots.names import literal
+from clo_gen.plots.run import industry_bars, obligor_ladder
+from clo_gen.plots.svg import new_figure
+
+MOST = 40  # rows of a table on the page
+
+
+def beside(run):
+    """Folders next to a run that analyses of the same config write: <run>-tail and so on."""
+    names = ("sensitivity", "attribution", "correlation", "reverse-stress", "tail", "structure")
+    return [f for name in names if (f := run.with_name(f"{run.name}-{name}")).is_dir()]
+
+
+@literal
+def read_all(folders):
+    """[{"title", "sheet", "note", "charts", "tables"}] of analyses' folders, in the order of KINDS.
+
+    Raises InputError that names every folder that is none.
+    """
+    problems, found = Problems("report"), []  # type: ignore[var-annotated]
+    for folder in map(pathlib.Path, folders):
+        kind = next((k for k in KINDS if (folder / k).is_file()), None)
+        if kind is None:
+            problems.say(f"{folder}: no findings; want a folder written by clo-gen sensitivity, "
+                         "attribute, correlation, reverse-stress, tail, structure or hypo")
+            continue
+        try:
+            with svg.styled():
+                section = KINDS[kind](folder, f"other_{len(found) + 1}")
+        except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+            problems.say(f"{folder}: not as clo-gen writes it ({type(error).__name__}: {error})")
+            continue
+        found.append((list(KINDS).index(kind), section))
+    problems.raise_if_any()
+    return [section for _, section in sorted(found, key=lambda pair: pair[0])]
+
+
+def _section(title, folder, note, charts, *frames):
+    return {"title": title, "sheet": title.lower(), "note": f"{note} ({folder.name})",
+            "charts": [(chart, None, None) for chart in charts],
+            "tables": [_table(frame) for frame in frames]}
+
+
+def _table(frame):
+    """A table for the page and the workbook: numbers with four significant digits."""
+    def shown(value):
+        if isinstance(value, float | np.floating):
+            return None if np.isnan(value) else float(f"{value:.4g}")
+        return value.item() if isinstance(value, np.generic) else value
+
+    rows = [["" if (cell := shown(v)) is None else cell for v in row]
+            for row in frame.head(MOST).itertuples(index=False)]
+    return {"columns": [str(c).replace("_", " ") for c in frame.columns], "rows": rows}
+
+
+def _sensitivity(folder, key):
+    check = pd.read_csv(folder / "check.csv")
+    about, charts = read_json(folder / "summary.json"), []
+    for n, (outcome, rows) in enumerate(check.groupby("outcome", sort=False), 1):
+        figure = new_figure(4.4, 0.24 * len(rows) + 1.1, fits=True)
+        ax = figure.add_subplot()
+        sensitivity.tornado(ax, [f"{f}\n{b}" if len(f) > 22 else f"{f} {b}" for f, b in zip(
+            rows["factor"].astype(str), rows["bump"].astype(str), strict=True)],
+            rows["first_order"], rows[["revalued_up", "revalued_down"]], 1e4)
+        ax.set(title=str(outcome), xlabel="change, bp")
+        charts.append(svg.chart(f"{key}_{n}", str(outcome), figure))
+    return _section("Sensitivities", folder, f"Effects of stated bumps in {about['scenario']}, "
+                    "first order (bars, both ways) and revalued (marks)", charts,
+                    check[["outcome", "factor", "bump", "first_order", "revalued_up",
+                           "revalued_down"]])
+
+
+def _attribution(folder, key):
+    rows, about = pd.read_csv(folder / "attribution.csv"), read_json(folder / "summary.json")
+    between = " to ".join(about["between"])
+    return _section("Attribution", folder, f"What the difference is made of: {between}", [],
+                    rows.pivot_table(index="outcome", columns="factor", values="share", sort=False)
+                    .reset_index())
+
+
+def _correlation(folder, key):
+    about, pairs = read_json(folder / "summary.json"), pd.read_csv(
+        folder / "default_correlation.csv")
+    figure = new_figure(fits=True)
+    columns = [(when, about[when]["share"], np.array(about[when]["share_error"], float))
+               for when in ("before", "after") if about[when] is not None]
+    correlation.variance_bars(figure.add_subplot(), about["sources"], columns)
+    shares = svg.chart(f"{key}_shares", "Variance by source", figure)
+    figure = new_figure(fits=True)
+    correlation.by_horizon(figure.add_subplot(), pairs)
+    return _section("Correlation", folder, "Loss variance by random source, default correlation; "
+                    f"{about['scenario']}",
+                    [shares, svg.chart(f"{key}_horizon", "Default correlation", figure)],
+                    pairs[pairs["first"] == "all"])
+
+
+def _tail(folder, key):
+    title = read_json(folder / "tail.json")["title"]
+    return _section("Tail", folder, f"{title}; plain and tilted paths with half widths of 95 % "
+                    "intervals", [], pd.read_csv(folder / "tail.csv"))
+
+
+def _structure(folder, key):
+    return _section("Structure", folder, "Class sizes and spreads before and after", [],
+                    pd.read_csv(folder / "classes.csv"))
+
+
+def _reverse_stress(folder, key):
+    years = pd.read_csv(folder / "years.csv")
+    return _section("Reverse stress", folder, "The likeliest macro paths of the event, by year",
+                    [], years)
+
+
+def _hypo(folder, key):
+    obligors, results = pd.read_csv(folder / "obligors.csv"), pd.read_csv(folder / "results.csv")
+    share = obligors["pct"].sort_values(ascending=False)
+    figure = new_figure(fits=True)
+    ladder = obligor_ladder(figure.add_subplot(), share.to_numpy())
+    ladder.set(title=f"{len(share)} obligors", xlabel="obligor, by size", ylabel="% of pool")
+    charts = [svg.chart(f"{key}_obligors", "Obligors", figure)]
+    held = obligors.groupby("industry")["pct"].agg(["sum", "size"]).sort_values(
+        "sum", ascending=False)
+    figure = new_figure(fits=True)
+    bars = industry_bars(figure.add_subplot(), held["sum"].to_numpy(), held["size"].to_numpy())
+    bars.set(title=f"{len(held)} industries, obligors on top", xlabel="industry, by size",
+             ylabel="% of pool")
+    charts.append(svg.chart(f"{key}_industries", "Industries", figure))
+    return _section("Hypo pool", folder, "HYPOTHETICAL: the worst pool that the limits allow",
+                    charts, results.T.reset_index().set_axis(["number", "value"], axis=1))
+
+
+# By a file that only this analysis writes; in the order of the page.
+KINDS = {"sensitivities.csv": _sensitivity, "attribution.csv": _attribution,
+         "default_correlation.csv": _correlation, "years.csv": _reverse_stress, "tail.csv": _tail,
+         "classes.csv": _structure, "obligors.csv": _hypo}

@@ -1,0 +1,19 @@
+"""Names that come from data, drawn as they are."""
+
+import functools
+import warnings
+
+import matplotlib
+
+
+def literal(write):
+    """`write`, which draws a picture, so that a name in it is text: dollar signs begin no formula,
+    and a letter that the font lacks is a box without a warning."""
+
+    @functools.wraps(write)
+    def drawn(*args, **kwargs):
+        with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=r"(?s)Glyph .* missing from font")
+            return write(*args, **kwargs)
+
+    return drawn
