@@ -9,7 +9,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / "clo_gen"
-TYPED = ("cash", "deal", "explain", "hypo", "io", "models", "risk", "solve")
+TYPED = ("cash", "deal", "explain", "hypo", "models", "risk", "solve")
 
 
 def public_files():
