@@ -14,6 +14,7 @@ from clo_gen.io.checkpoint import load_record
 from clo_gen.io.config import read_config, set_value
 from clo_gen.io.csv_file import csv_text, read_csv, text_cell, write_csv
 from clo_gen.io.files import checked, is_file_name
+from clo_gen.io.folders import choose_folder
 from clo_gen.io.json_data import read_json
 from clo_gen.io.problems import InputError, Problems
 from clo_gen.io.table import Column, judge, read_table
@@ -148,6 +149,12 @@ def test_names_of_folders(name, fits):
 def test_names_of_a_config_cannot_leave_their_folder(override):
     with pytest.raises(InputError, match="it names a folder"):
         read_config(overrides=[override])
+
+
+@pytest.mark.parametrize("out", ["x" * 300, "a\0b", "/dev/null/x"])
+def test_what_cannot_be_a_folder_is_refused(out):
+    with pytest.raises(InputError, match="cannot be written .*; want a folder that can be made"):
+        choose_folder("x", out)
 
 
 def test_overrides_are_not_deep_and_no_odd_paths():
