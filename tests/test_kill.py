@@ -58,20 +58,20 @@ def test_processes_give_the_same_bytes(whole, tmp_path, count):
 
 
 @pytest.mark.parametrize("victim", [0, 1])
-def test_ctrl_c_on_one_of_two_processes_ends_both_at_once(whole, tmp_path, victim):
+def test_ctrl_c_on_one_of_two_processes_ends_both(tmp_path, victim):
     """With so many blocks that both have some left."""
     out, many = tmp_path / "run", settings("paths=20000")
     codes, said, seconds = kill.one_of_two(out, many, signal.SIGINT, victim)
-    assert codes == [3, 3] and seconds < 30, said
+    assert codes == [3, 3] and seconds < 120, said  # JAX's own end: 134 after 300
     assert all("go on with clo-gen run --resume run" in text for text in said)
     assert f"process {victim}: interrupted" in said[1 - victim]
     assert not out.exists() and list((tmp_path / "run.partial").rglob("*.npz"))
 
 
-def test_a_killed_process_of_two_ends_the_other_and_the_run_goes_on(whole, tmp_path):
+def test_a_killed_process_of_two_ends_the_other_and_the_run_goes_on(tmp_path):
     codes, said, seconds = kill.one_of_two(tmp_path / "run", settings("paths=20000"),
                                            signal.SIGKILL, 1)
-    assert codes == [-signal.SIGABRT, -signal.SIGKILL] and seconds < 60, said
+    assert codes == [-signal.SIGABRT, -signal.SIGKILL] and seconds < 90, said  # JAX: 100
     assert "go on with" not in said[0]  # JAX ends it, with its own words
     resumed = kill.command(tmp_path, "--resume", "run")
     while "paths are there" not in (line := resumed.stderr.readline()):

@@ -1,6 +1,7 @@
 """Files that are too large, too deep, not text or hostile; names that become files; CSV cells."""
 
 import os
+import pathlib
 import pickle
 import zipfile
 
@@ -13,6 +14,7 @@ from clo_gen.io.checkpoint import load_record
 from clo_gen.io.config import read_config, set_value
 from clo_gen.io.csv_file import csv_text, read_csv, text_cell, write_csv
 from clo_gen.io.files import checked, is_file_name
+from clo_gen.io.folders import choose_folder
 from clo_gen.io.json_data import read_json
 from clo_gen.io.problems import InputError, Problems
 from clo_gen.io.table import Column, judge, read_table
@@ -61,7 +63,7 @@ def test_long_texts_and_comments_are_no_deep_keys(tmp_path):
     ("[" * 40 + "]" * 40, "nested too deeply"),
     ('{"a": "\\ud800"}', "half a character"),
     ('{"a": 1,}', "not valid JSON"),
-    (b"\x80\x04\x95\x00", "NUL byte|not UTF-8"),
+    (b"\x80\x04\x95\x00", "a control character b'.x04' at byte 1"),
 ])
 def test_json_files(tmp_path, content, message):
     refused(read_json, tmp_path / "a.json", message, content)
@@ -149,6 +151,12 @@ def test_names_of_a_config_cannot_leave_their_folder(override):
         read_config(overrides=[override])
 
 
+@pytest.mark.parametrize("out", ["x" * 300, "a\0b", "/dev/null/x"])
+def test_what_cannot_be_a_folder_is_refused(out):
+    with pytest.raises(InputError, match="cannot be written .*; want a folder that can be made"):
+        choose_folder("x", out)
+
+
 def test_overrides_are_not_deep_and_no_odd_paths():
     with pytest.raises(InputError, match="nested too deeply"):
         set_value({}, "a." * 5_000 + "b=1")
@@ -231,3 +239,59 @@ def test_parquet_files_are_judged_by_what_they_unpack_to(tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "TABLE_ROWS", 4_000)
     refused(read_table, tmp_path / "a.parquet", "5,000 rows, 1 columns")
     refused(read_table, tmp_path / "b.parquet", "not a readable table", b"PAR1xxxxPAR1")
+
+
+HOSTILE = "[/red]$\\frac{1$:smile:<script>alert(1)</script>\u05d0\U0001f4a5"
+
+
+def test_names_are_printed_and_drawn_as_they_are(tmp_path, capsys):
+    from clo_gen.hypo import Obligor
+    from clo_gen.plots.run import write_hypo_figure
+    from clo_gen.terminal.console import new_table, show
+
+    table = new_table(HOSTILE, ["name", "[bold]number"])
+    table.add_row("[/x] " + HOSTILE[:6], "1")
+    show(table)
+    out = capsys.readouterr().out
+    assert "[/x] [/red]" in out and "[bold]number" in out and ":smile:" in out
+    write_hypo_figure(tmp_path / "pool.png", HOSTILE, [Obligor(1.0, 0)], None)
+    assert (tmp_path / "pool.png").stat().st_size > 1_000
+
+
+@pytest.mark.parametrize("name", ["", "x" * 101, "a\\u001b[31m", "a\\nb"])
+def test_names_in_deals_have_bounds(tmp_path, name):
+    from clo_gen.io.deal import read_deal
+    from clo_gen.io.tables import config_path
+
+    text = config_path("deals/us_bsl.toml").read_text()
+    (tmp_path / "d.toml").write_text(text.replace('name = "subordinated"', f'name = "{name}"'))
+    refused(read_deal, tmp_path / "d.toml", "equity.name")
+
+
+@pytest.mark.parametrize("old,new", [("closing = 20", "closing = 10"),
+                                     ("maturity = 20", "maturity = 99")])
+def test_dates_of_deals_have_bounds(tmp_path, old, new):
+    from clo_gen.io.deal import read_deal
+    from clo_gen.io.tables import config_path
+
+    text = config_path("deals/us_bsl.toml").read_text()
+    assert old in text
+    (tmp_path / "d.toml").write_text(text.replace(old, new, 1))
+    refused(read_deal, tmp_path / "d.toml", "want a date from 1900 to 2200")
+
+
+@pytest.mark.slow
+def test_hostile_names_go_through_a_whole_run(tmp_path):
+    from conftest import SMALL, short_deal
+
+    from clo_gen.jobs.run import main_job
+
+    deal = tmp_path / "deal.toml"
+    text = pathlib.Path(short_deal().split("'")[1]).read_text()
+    for name in ("=cmd|' /C calc'!A0", HOSTILE):
+        deal.write_text(text.replace('name = "subordinated"', f"name = '''{name}'''"))
+        config, base = read_config(overrides=[*SMALL, f"deal='{deal}'", 'scenarios=["adverse"]'])
+        main_job(config, base, tmp_path / f"out{len(name)}")
+        written = pd.read_csv(tmp_path / f"out{len(name)}" / "tranches.csv")
+        assert written["class"].iloc[-1] == ("'" if name[0] == "=" else "") + name
+        assert "<script>alert" not in (tmp_path / f"out{len(name)}" / "report.html").read_text()

@@ -9,7 +9,7 @@ import os  # noqa: I001
 import sys
 
 # In the order of the help page.
-from clo_gen.cli import runs, deals, analyses, levels, scenarios, history  # noqa: F401
+from clo_gen.cli import runs, deals, analyses, levels, scenarios, history, data  # noqa: F401
 from clo_gen.cli.app import app
 
 

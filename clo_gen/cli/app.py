@@ -17,9 +17,9 @@ import typer
 
 from clo_gen.terminal.screen import Screen
 
-RUNS, DEALS, RISK, LEVELS, CHECKS = (
+RUNS, DEALS, RISK, LEVELS, CHECKS, DATA = (
     "Runs", "Deals and pools", "Questions to the graph", "Learned levels and macro paths",
-    "Calibration, backtests, speed")
+    "Calibration, backtests, speed", "Data in and out")
 
 COMPILED_BYTES = 1_000_000_000  # of compiled programs that are kept; the oldest go first
 

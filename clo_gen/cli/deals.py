@@ -58,6 +58,7 @@ def waterfall(
     set_up_jax()
     import json
 
+    from clo_gen.io.csv_file import write_csv
     from clo_gen.io.json_data import plain
     from clo_gen.io.problems import InputError
     from clo_gen.jobs.waterfall import as_json, as_table, distribute
@@ -68,7 +69,7 @@ def waterfall(
     done = distribute(file, collections, rate=rate)
     if out is not None:
         save(out, json.dumps(plain(as_json(done)), indent=1) if out.suffix == ".json"
-             else as_table(done).to_csv(index=False))
+             else write_csv(as_table(done)))
     screen.show(console.distribution_table(done))
     screen.say(*console.happened(done), *done.notes,
                f"in millions; cash in = cash out to {done.conservation_error:.1e} of par")
@@ -112,14 +113,14 @@ def break_even(
     """
     set_up_jax()
     from clo_gen.io.config import read_config
+    from clo_gen.io.csv_file import csv_text
     from clo_gen.jobs.break_even import break_even_job
     from clo_gen.terminal import console
 
     read = read_config(config, overrides(set_, tape=tape, deal=deal))
     report = break_even_job(*read, cpr, severity)
     if out is not None:
-        lines = [report.rows[0].keys(), *(row.values() for row in report.rows)]
-        save(out, "".join(",".join(map(str, line)) + "\n" for line in lines))
+        save(out, csv_text(report.rows))
     screen.show(console.break_even_table(report.title, report.rows))
     screen.say(*report.notes)
     screen.result({"first_loss_cdr": report.rows, "converged": report.converged,

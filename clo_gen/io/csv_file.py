@@ -13,7 +13,7 @@ import warnings
 import pandas as pd
 
 from clo_gen.io import limits
-from clo_gen.io.files import checked
+from clo_gen.io.files import checked, refuse_control
 from clo_gen.io.problems import InputError
 
 _CHUNK = 16 * limits.MB
@@ -69,9 +69,7 @@ def _scan(path, separator):
             raise InputError(f"{path}: over {limits.TABLE_COLUMNS:,} columns; want a table")
         file.seek(0)
         while chunk := file.read(_CHUNK):
-            if (at := chunk.find(0)) >= 0:
-                raise InputError(f"{path}: not text (a NUL byte at byte {start + at}); want a CSV "
-                                 "file saved as UTF-8")
+            refuse_control(path, chunk, start)
             *lines, tail = (tail + chunk).replace(b"\r", b"\n").split(b"\n")
             rows, start = rows + len(lines), start + len(chunk)
             if max(map(len, (*lines, tail))) > limits.LINE_BYTES:

@@ -40,13 +40,23 @@ def exists(path):
         return False
 
 
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # all but tab and ends of lines
+
+
+def refuse_control(path, data, start=0):
+    """Raises InputError where the bytes `data`, from byte `start` of a file on, are not of a text:
+    binary data, and what would move the cursor of a terminal."""
+    if found := _CONTROL.search(data):
+        what = "NUL byte" if found[0] == b"\0" else f"control character {found[0]!r}"
+        raise InputError(f"{path}: not text (a {what} at byte {start + found.start()}); want a "
+                         "text file saved as UTF-8")
+
+
 def read_text(path, most):
     """Text of a UTF-8 file of at most `most` bytes. Raises InputError."""
     path = checked(path, most)
     data = path.read_bytes()
-    if b"\0" in data:
-        raise InputError(f"{path}: not text (a NUL byte at byte {data.index(0)}); want a text file "
-                         "saved as UTF-8")
+    refuse_control(path, data)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -136,6 +136,13 @@ def choose_folder(name: str, out: pathlib.Path | None, *, joins: bool = False) -
         if not out.name or out.name.endswith(_UNFINISHED):
             raise InputError(f"--out {out}: want the name of a new folder that does not end in "
                              f"{_UNFINISHED}, which marks what is not complete")
+        try:
+            draft_of(out).stat()
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError) as error:  # too long, a NUL in it, under what is no folder
+            raise InputError(f"--out {out}: cannot be written ({error}); want a folder that can be "
+                             "made") from None
         draft = draft_of(out)
         if (draft / "manifest.json").exists() and not joins:
             raise InputError(f"--out {out}: an interrupted run is there, or one under way; go on "

@@ -12,7 +12,8 @@ def say(text):
 
 
 def show(table):
-    Console().print(table)
+    """Prints a table. Names come from data: brackets and colons in them are what they are."""
+    Console(markup=False, emoji=False).print(table)
 
 
 def new_table(title, columns):
