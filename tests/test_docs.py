@@ -160,7 +160,8 @@ def test_the_site_builds_reads_nothing_from_the_network_and_has_no_broken_link(t
         assert not re.search(r"(@import|url\()\s*[\"']?(https?:)?//", sheet.read_text()), sheet
 
 
-SMALL = {"run": ["--paths", "8"], "sensitivity": ["--paths", "8", "--obligors", "1", "--bars", "1"]}
+SMALL = {"run": ["--paths", "8"],
+         "sensitivity": ["--paths", "32", "--obligors", "1", "--bars", "1"]}
 
 
 @pytest.mark.slow
