@@ -23,7 +23,7 @@ from clo_gen.plots.reverse_stress import stressed_series
 from clo_gen.plots.sensitivity import attribution_bars, tornado
 
 jax.config.update("jax_enable_x64", True)
-LOANS, PATHS = 40, 16
+LOANS, PATHS = 24, 8
 a = cg.assemble(*cg.read_config(overrides=[
     "deal='deals/static_amortising.toml'", f"tape.synthetic.obligors={LOANS}", "paths=200"]))
 {part: about["kind"] for part, about in a.provenance.items()}
