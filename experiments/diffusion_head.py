@@ -9,7 +9,8 @@ off by a deviation and a factor 2, and the worst of nine conditions that move tw
 (no bars). Expected: all bars held with 8 network evaluations a draw, mean and deviation within 1 %,
 distance at most 0.015. Values are only shifted and scaled: normal laws are near what an untrained
 head draws, the other two have to be learnt. Measured: three of the laws keep the bars at 200,000
-draws (tests/test_diffusion.py); the full size was not run again with this version. --small trains and draws the first law alone.
+draws (tests/test_diffusion.py); the full size was not run again with this version. --small trains
+and draws the first law alone.
 """
 
 import dataclasses

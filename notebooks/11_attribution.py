@@ -52,5 +52,6 @@ for ax, outcome in zip(axes, found.headlines[:2], strict=True):
 # does not matter to this number. The bars are shares of a difference under this model, no causes.
 #
 # **Limits.** Few paths: the shares are those of these paths' mean. Tests are softened by a
-# temperature of 0.01; the difference under hard tests is in the report's `hard_total`. Two configs,
-# such as two closing dates, are compared by `clo-gen attribute a.toml b.toml` (docs/sensitivity.md).
+# temperature of 0.01; the difference under hard tests is the report's `hard_total`. From the shell:
+# `clo-gen attribute --from baseline --to adverse`, also between two configs, such as two closing
+# dates (docs/sensitivity.md).
