@@ -96,7 +96,8 @@ def go_on(out, settings):
 
 
 def contents(folder):
-    return {p.name: p.read_bytes() for p in folder.iterdir() if p.name not in NOT_COMPARED}
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*")
+            if p.is_file() and p.name not in NOT_COMPARED}
 
 
 def differing(mine, whole):
