@@ -10,7 +10,8 @@ every other month and series means within 0.25 standard deviations and spreads w
 rejection wherever 400 draws are accepted and sampling error allows a comparison (2,000 conditional
 paths). Unconditional paths, the baseline, are off by several deviations.
 Then the methodology's example, and what a request that is out of reach is answered.
-Measured: MEASURED_COND
+Measured with --small (4 sets, 100 paths, 50,000 draws): misses of 6e-10 bp, 0.4 s a set, means off
+by at most 0.16 and spreads by 11 %. The full size was not run again with this version.
 """
 
 import pathlib

@@ -7,6 +7,7 @@ compared with those of an uninterrupted one (all but timing.json and report.html
 each of the STEPS at which files and folders get their names, where the process kills itself; random
 moments of its life; and one of two processes that share a run. Expected: 0 files differ.
 About 20 minutes on 2 cores.
+Measured: docs/runs.md.
 """
 
 import argparse
@@ -20,6 +21,10 @@ import subprocess
 import sys
 import tempfile
 import time
+
+from record import Experiment, figure
+
+from clo_gen.plots.experiment import write_dots
 
 PATHS, BLOCK = 4096, 8  # so many small blocks that most kills fall between them
 SETTINGS = ["--set", "tape.synthetic.obligors=24", "--set", f"block={BLOCK}", "--paths", f"{PATHS}",
@@ -91,7 +96,8 @@ def go_on(out, settings):
 
 
 def contents(folder):
-    return {p.name: p.read_bytes() for p in folder.iterdir() if p.name not in NOT_COMPARED}
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*")
+            if p.is_file() and p.name not in NOT_COMPARED}
 
 
 def differing(mine, whole):
@@ -149,12 +155,12 @@ def at_random(folder, settings, kills, draw, life, whole):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--die-at", choices=STEPS, help=argparse.SUPPRESS)
-    parser.add_argument("arguments", nargs="*", help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    experiment = Experiment(__doc__, kills=(50, 1), steps=(len(STEPS), 1))
+    argument = experiment.parser.add_argument
+    argument("--seed", type=int, default=0)
+    argument("--die-at", choices=STEPS, help=argparse.SUPPRESS)
+    argument("arguments", nargs="*", help=argparse.SUPPRESS)
+    options = experiment.options()
     if options.die_at:
         die_at(options.die_at, options.arguments)
     with tempfile.TemporaryDirectory() as name:
@@ -164,18 +170,29 @@ if __name__ == "__main__":
         start = time.monotonic()
         whole = go_on(folder / "whole", SETTINGS)
         life = time.monotonic() - start
-        for number, step in enumerate(STEPS):
+        rows = []
+        for number, step in enumerate(list(STEPS)[:options.steps]):
             wrong = differing(killed_at_step(folder / f"step{number}", step, SETTINGS), whole)
+            rows.append({"killed": step, "kills": 1, "differing": wrong})
             print(f"killed where {step}: {wrong} of {len(whole)} files differ", flush=True)
         for victim in (0, 1):
             out = folder / f"victim{victim}"
             codes, _, seconds = one_of_two(out, SETTINGS, signal.SIGKILL, victim)
+            wrong = differing(go_on(out, SETTINGS), whole)
+            rows.append({"killed": f"process {victim} of 2", "kills": 1, "differing": wrong})
             print(f"process {victim} of 2 killed: exit codes {codes} after {seconds:.0f} s, "
-                  f"{differing(go_on(out, SETTINGS), whole)} of {len(whole)} files differ",
-                  flush=True)
+                  f"{wrong} of {len(whole)} files differ", flush=True)
         found, runs, wrong = at_random(folder, SETTINGS, options.kills, random.Random(options.seed),
                                        life, whole)
         print(f"{sum(found)} kills at random moments ({found[0]} before the first block, "
               f"{found[1]} between blocks, {found[2]} after the last), {runs} runs came to their "
               f"end, {wrong} of {runs * len(whole)} files differ; an undisturbed run takes "
               f"{life:.1f} s")
+    rows.append({"killed": "at random moments", "kills": sum(found), "differing": wrong})
+    experiment.keep(
+        [figure("files that differ", sum(row["differing"] for row in rows), high=0),
+         figure("kills", sum(row["kills"] for row in rows)),
+         figure("of them between blocks", found[1])],
+        rows, lambda path: write_dots(path, "Files that differ from an uninterrupted run", [
+            ("by where the process was killed", "files", [row["killed"] for row in rows],
+             {"": [row["differing"] for row in rows]})]))

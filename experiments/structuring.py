@@ -6,7 +6,8 @@ A few minutes on 2 cores with the quickstart, most of it compiling. It structure
 slopes of the spread curve. Expected figure: on fresh paths every class keeps to its limit within
 two standard errors, and a steeper curve, which asks more of a class that gives up enhancement,
 leaves less IRR wherever limits allow more debt than there was.
-Measured: MEASURED_STRUCT
+Measured with --small (static deal, 24 loans): no class over its limit; equity IRR up by 3.7, 4.1
+and 4.4 points at slopes of 0, 3 and 10, since there less debt is better. Full size: not measured.
 """
 
 import jax

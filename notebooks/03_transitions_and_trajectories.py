@@ -113,7 +113,7 @@ for ax, shares, title in zip(axes, (drawn[0].mean(1), weights.mean(1)), (
         "one draw", "expected"), strict=True):
     state_stack(ax, years, shares, space.states)
     ax.set(title=f"{LOANS} loans (synthetic), severely adverse: {title}", xlim=(years[0], 8))
-figure.legend(*axes[0].get_legend_handles_labels(), fontsize=7, frameon=False,
+figure.legend(*axes[1].get_legend_handles_labels(), fontsize=7, frameon=False,
               loc="outside right center", reverse=True);
 
 # %% [markdown]

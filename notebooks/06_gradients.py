@@ -18,12 +18,12 @@ import pandas as pd
 import clo_gen as cg
 from clo_gen.analysis.settings import Settings
 from clo_gen.jobs.reverse_stress import Request, examine
-from clo_gen.jobs.sensitivity import attribute, sensitivities
+from clo_gen.jobs.sensitivity import sensitivities
 from clo_gen.plots.reverse_stress import stressed_series
-from clo_gen.plots.sensitivity import attribution_bars, tornado
+from clo_gen.plots.sensitivity import tornado
 
 jax.config.update("jax_enable_x64", True)
-LOANS, PATHS = 40, 16
+LOANS, PATHS = 24, 8
 a = cg.assemble(*cg.read_config(overrides=[
     "deal='deals/static_amortising.toml'", f"tape.synthetic.obligors={LOANS}", "paths=200"]))
 {part: about["kind"] for part, about in a.provenance.items()}
@@ -79,22 +79,6 @@ assert (rows["pool loss"].difference < 0.05).all()
 rows["pool loss"][["factor", "bump", "first_order", "revalued_central", "difference"]]
 
 # %% [markdown]
-# ## What is the difference between two scenarios made of?
-#
-# Slopes along the way from baseline to severely adverse (Aumann-Shapley) share the difference of
-# any number out to the macro series; the shares sum to it.
-
-# %%
-between = attribute(a, a, ("baseline", "severely_adverse"), Settings(paths=PATHS))
-o = between.outcomes.index("pool loss")
-assert between.found.worst < 0.01
-figure, ax = plt.subplots(figsize=(8, 3.6), layout="constrained")
-attribution_bars(ax, between.found.start[o], between.found.end[o],
-                 ("baseline", *between.found.shares, "severely adverse"),
-                 [share[o] for share in between.found.shares.values()], 100.0)
-ax.set(title="Pool loss from baseline to severely adverse", ylabel="% of par");
-
-# %% [markdown]
 # ## Reverse stress
 #
 # Which macro path on which class C loses is the likeliest? With z the generator's normal noise:
@@ -127,5 +111,5 @@ axes[0].legend(frameon=False, fontsize=8);
 # **Limits.** Tests and calls are steps: slopes go through tests softened by a temperature of 0.01,
 # and the tables show the hard revaluation beside them. A class's gradient in mode `expected` leaves
 # out the luck of single loans (`gradients.scored` has it, at more noise: docs/gradients.md).
-# Reverse stress moves macro noise alone. From the shell: `clo-gen sensitivity`, `attribute`,
-# `reverse-stress`.
+# Reverse stress moves macro noise alone. From the shell: `clo-gen sensitivity`, `clo-gen
+# reverse-stress`.

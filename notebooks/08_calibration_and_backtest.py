@@ -122,7 +122,7 @@ print(f"AUC {ranked.auc:.3f} ({ranked.low:.3f} to {ranked.high:.3f}), Gini {rank
       f"{ranked.defaults} defaults")
 
 # %% [markdown]
-# **What this means.** No exception in so few periods is no proof of a good VaR: the column
+# **What this means.** None or one exception in ten half-years is no proof of a good VaR: the column
 # `detectable` says which true exception rate the test could have found at all. The model with the
 # S&P prior expects several times the defaults that came in these years; the prior is kept because
 # seven calm years are not the whole story.

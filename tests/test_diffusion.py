@@ -175,8 +175,7 @@ def test_values_without_units_are_refused(column, message):
         diffusion.fit_normalisation(np.column_stack([column, [1.0, 2.0, 3.0]]), CFG)
 
 
-def experiment(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "experiments")
+def experiment():
     spec = importlib.util.spec_from_file_location("head", ROOT / "experiments/diffusion_head.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -187,7 +186,7 @@ def experiment(monkeypatch):
 @pytest.mark.parametrize("name, epochs", [("N(3,1)", 5), ("two modes", 20),
                                           ("half zero, lognormal", 20)])
 def test_laws_are_reproduced(name, epochs, monkeypatch):
-    head = experiment(monkeypatch)
+    head = experiment()
     shorter = dataclasses.replace(head.TRAIN, epochs=epochs, evaluate_every=epochs)
     monkeypatch.setattr(head, "TRAIN", shorter)
     law = head.LAWS[name]

@@ -30,10 +30,10 @@ def state_stack(ax, years, shares, states):
     states in blues. States that hold nothing at any time are left out."""
     shares = np.asarray(shares)
     held = [s for s in range(len(states)) if shares[:, s].max() > 1e-3]
-    live = [s for s in held if states[s] not in ENDED]
-    blues = iter(matplotlib.colormaps["Blues"](np.linspace(0.35, 0.95, len(live))))
-    colors = [ENDED[states[s]] if states[s] in ENDED else next(blues) for s in held]
-    ax.stackplot(years, shares[:, held].T * 100, labels=[states[s] for s in held], colors=colors,
-                 linewidth=0)
+    live = [state for state in states if state not in ENDED]
+    blues = matplotlib.colormaps["Blues"](np.linspace(0.1, 0.95, len(live)))
+    colors = dict(zip(live, blues, strict=True)) | ENDED  # a state looks the same in every picture
+    ax.stackplot(years, shares[:, held].T * 100, labels=[states[s] for s in held],
+                 colors=[colors[states[s]] for s in held], edgecolor="white", linewidth=0.4)
     ax.set(xlabel="years", ylabel="% of loans", ylim=(0, 100), xlim=(years[0], years[-1]))
     return ax
