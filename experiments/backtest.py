@@ -6,8 +6,8 @@ First asset correlation is estimated from simulated years of a known value: expe
 0.02 of 0.15 from 300 years, and off by about 0.04 from any single 20 years. Then the config is run
 on the embedded histories. Expected: no model exceeds its VaR 99, while the models with the S&P
 prior expect about three times the defaults that came. About two minutes on two cores.
-Measured: 0.156 +- 0.011 from 300 years, standard deviation 0.038 of estimates from 20 years; with
---paths 200 no exception of VaR 99, 2.8 to 4.1 times the defaults expected under the S&P prior.
+Measured: 0.156 +- 0.011 from 300 years, standard deviation 0.038 of estimates from 20 years; no
+exception of VaR 99; 2.8 to 4.1 times the defaults that came are expected under the S&P prior.
 Reference: risk/backtest.py, risk/asset_correlation.py, docs/backtests.md.
 """
 

@@ -4,9 +4,12 @@ import json
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from clo_gen.io.problems import InputError
 from clo_gen.jobs.compare import compare_job, read_summaries
+from clo_gen.plots.names import literal
+from clo_gen.plots.structuring import against_limits
 from clo_gen.terminal import compare as texts
 
 
@@ -119,6 +122,19 @@ def test_a_small_experiment_is_not_judged(tmp_path):
     folders = [experiment(tmp_path / name, [figure], small=True) for name in ("one", "two")]
     found, _ = compare_job(folders, tmp_path / "out")
     assert list(texts.tables(found)[0].columns[4].cells) == ["small run", "small run"]
+
+
+def test_logarithmic_axes_have_numbers_where_names_are_text():
+    @literal
+    def labels():
+        figure = Figure()
+        ax = figure.subplots()
+        ax.plot([1, 2], [0.5, 100])
+        against_limits(ax, ["A$B", "C"], [0.1, 0.0], [0.01, 0.0], [0.2, 3.0], 500)
+        figure.canvas.draw()
+        return [text.get_text() for text in ax.get_yticklabels()]
+
+    assert "0.1" in labels() and not any("$" in text for text in labels())
 
 
 def test_an_experiment_is_no_run(tmp_path):

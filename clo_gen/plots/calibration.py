@@ -4,7 +4,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from clo_gen.plots.names import literal
+from clo_gen.plots.names import literal, plain_numbers
 
 BEFORE, AFTER, TARGET = "#d8a03d", "#3b6ea5", "#555555"
 
@@ -27,6 +27,7 @@ def compared(ax, rows):
             min(r.target for r in rows), 1e-12):
         ax.set_xscale("symlog", linthresh=max(np.quantile([r.target for r in rows], 0.2), 1e-4))
         ax.set_xlim(left=0.0)
+        plain_numbers(ax.xaxis)
     return ax
 
 

@@ -4,6 +4,8 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from clo_gen.plots.names import literal
+
 COLORS = ("#3b6ea5", "#b8412f", "#d8a03d", "#5d8a4a", "0.5")
 HELD, MISSED, SMALL = "#3b6ea5", "#b8412f", "0.6"
 STYLE = {"axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10,
@@ -25,6 +27,7 @@ def dots(ax, labels, series):
     return ax
 
 
+@literal
 def write_dots(path, title, panels, lines=()):
     """PNG with one panel of dots() for each of `panels` (title, x label, labels, series); `lines`
     are drawn upright in all of them."""
@@ -52,6 +55,7 @@ def _place(value, low, high):
     return (value - low) / (high - low) if high > low else 0.5 + (value - low)
 
 
+@literal
 def write_expectations(path, rows):
     """PNG of figures beside what was expected: the shaded band is the expected range, of each its
     own. `rows` hold run, figure, value, low, high (None: no bound), holds (None: left out), small.

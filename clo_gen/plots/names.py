@@ -4,6 +4,7 @@ import functools
 import warnings
 
 import matplotlib
+from matplotlib.ticker import NullFormatter
 
 
 def literal(write):
@@ -17,3 +18,10 @@ def literal(write):
             return write(*args, **kwargs)
 
     return drawn
+
+
+def plain_numbers(axis):
+    """Labels of a logarithmic axis as plain numbers: its own are formulas, which stay text under
+    `literal`."""
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
