@@ -51,7 +51,8 @@ for h in report.held_out:
 fitted = [row for row in report.comparisons if row.fitted]
 figures = [figure("share of fitted rates inside their interval, before",
                   sum(row.inside_before for row in fitted) / len(fitted)),
-           figure("share of fitted rates inside their interval, after", sum(row.inside for row in fitted) / len(fitted), 1.0)]
+           figure("share of fitted rates inside their interval, after",
+                  sum(row.inside for row in fitted) / len(fitted), 1.0)]
 figures += [figure(f"expected over realised loss, {h.trust} left out", h.ratio, 0.9, 1.1)
             for h in report.held_out]
 rows = [{key: getattr(row, key) for key in ("group", "name", "fitted", "before", "after", "target",
