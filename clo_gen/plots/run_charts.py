@@ -121,19 +121,23 @@ RISKS = {"expected_loss": ("EL", "std_error"), "var_95": ("VaR 95", "var_95_std_
 def risk_intervals(data, summary):
     """Expected loss, VaR and CVaR with 95 % Monte Carlo intervals."""
     figure = new_figure()
-    ax, count = figure.add_subplot(), len(data["scenarios"])
+    ax, count, lines = figure.add_subplot(), len(data["scenarios"]), []
     for i, name in enumerate(data["scenarios"]):
         p = summary["scenarios"][name]["portfolio"]
-        for j, (key, (_, error)) in enumerate(RISKS.items()):
+        values = np.array([p[key] for key in RISKS])
+        half = 1.96 * np.array([p[error] or 0.0 for _, error in RISKS.values()])
+        lines.append(Line(_label(name), _percent(values), i, _percent(values - half),
+                          _percent(values + half)))
+        for j in range(len(RISKS)):
             at = j + (i - (count - 1) / 2) * 0.16
-            half = 196 * (p[error] or 0.0)
-            ax.plot([at, at], [100 * p[key] - half, 100 * p[key] + half], linewidth=1.6,
+            ends = 100 * (values[j] - half[j]), 100 * (values[j] + half[j])
+            ax.plot([at, at], ends, linewidth=1.6, color=color_of(name, i))[0].set_gid(mark(i))
+            ax.plot(at, 100 * values[j], "o", markersize=4,
                     color=color_of(name, i))[0].set_gid(mark(i))
-            ax.plot(at, 100 * p[key], "o", markersize=4,
-                    color=color_of(name, i))[0].set_gid(mark(i))
-    ax.set_xticks(range(len(RISKS)), [label for label, _ in RISKS.values()])
+    labels = [label for label, _ in RISKS.values()]
+    ax.set_xticks(range(len(RISKS)), labels)
     ax.set(title="Pool loss with 95 % intervals", ylabel="% of par", ylim=(0, None))
-    return figure, ()
+    return figure, (Hover(ax, list(range(len(RISKS))), labels, lines, "% of par"),)
 
 
 def cash(data, name):
