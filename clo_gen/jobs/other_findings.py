@@ -75,8 +75,8 @@ def _sensitivity(folder, key):
             rows["first_order"], rows[["revalued_up", "revalued_down"]], 1e4)
         ax.set(title=str(outcome), xlabel="change, bp")
         charts.append(svg.chart(f"{key}_{n}", str(outcome), figure))
-    return _section("Sensitivities", folder, f"Effects of stated bumps in {about['scenario']}, "
-                    "first order (bars, both ways) and revalued (marks)", charts,
+    return _section("Sensitivities", folder, f"Effects of bumps in {about['scenario']}, "
+                    "first order (bars: blue for up, red for down) and revalued (marks)", charts,
                     check[["outcome", "factor", "bump", "first_order", "revalued_up",
                            "revalued_down"]])
 
@@ -128,7 +128,7 @@ def _structure(folder, key):
     figure = new_figure(fits=True)
     ax = structuring.against_limits(figure.add_subplot(), names, *(rows[c] for c in (
         "loss_probability_after", "error_after", "limit_after")), about["request"]["checks"])
-    ax.set(title="Loss probability against its limit (dash)", ylabel="% (log)")
+    ax.set(title="Loss probability, limit (dash)", ylabel="% (log)")
     charts.append(svg.chart(f"{key}_limits", "Loss probabilities and limits", figure))
     return _section("Structure", folder, f"{about['title']}. Class sizes and spreads before and "
                     "after; circles with arrows: no path lost, the probability is below", charts,

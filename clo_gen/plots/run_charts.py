@@ -70,7 +70,7 @@ def structure(data):
 def _shades(count):
     import matplotlib
 
-    return matplotlib.colormaps[CLASS_COLORS](np.linspace(0.08, 0.92, count))
+    return matplotlib.colormaps[CLASS_COLORS](np.linspace(0.2, 0.95, count))
 
 
 def _short(text, most=24):
@@ -204,8 +204,9 @@ def class_loss(data, name):
     ax, lines = figure.add_subplot(), []
     for i, (scenario, s) in enumerate(data["scenarios"].items()):
         values = _percent(s["class_loss"][name])
-        ax.step(x, values, where="post", color=color_of(scenario, i), linewidth=1.7)[0].set_gid(
-            mark(i))
+        # No loss is above 100 %: the last step is drawn on to the edge, not down to 0.
+        ax.step(x, [*values[:-1], values[-2]], where="post", color=color_of(scenario, i),
+                linewidth=1.7)[0].set_gid(mark(i))
         lines.append(Line(_label(scenario), values, i))
     ax.set(title=f"{_short(name)}: P(loss above x)", xlabel="x, % of its balance", ylabel="%",
            xlim=(0, 100), ylim=(0, None))
@@ -267,8 +268,8 @@ def worst_matrix(data, name):
     year = int(matrices[:, : len(live), default].mean(1).argmax())
     figure = new_figure(4.4, 0.26 * len(live) + 0.9, fits=True)
     ax = figure.add_subplot()
-    _heat(ax, matrices[year][: len(live)], live, [s if len(s) < 5 else s[:4] for s in states],
-          _share)
+    _heat(ax, matrices[year][: len(live)], live, [*live, "default", "prepaid", "matured"], _share)
+    ax.tick_params(axis="x", labelsize=7)
     ax.set_title(f"Transitions in year {year + 1}, %: {_label(name)}")
     return figure, ()
 

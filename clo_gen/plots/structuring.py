@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from clo_gen.plots.names import literal
+from clo_gen.plots.names import literal, plain_log
 from clo_gen.plots.run import COLORS
 
 
@@ -34,6 +34,7 @@ def against_limits(ax, names, after, errors, limit, paths):
                     label=f"after, 0 of {paths:,} paths: below {bound[0]:.2g} %", **style)
     ax.plot(at, limit, "_", color=COLORS["severely_adverse"], markersize=18, label="limit")
     ax.set_yscale("log")
+    plain_log(ax.yaxis)
     ax.set_xticks(at, names, rotation=45)
     return ax
 
