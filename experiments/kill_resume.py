@@ -29,7 +29,7 @@ from clo_gen.plots.experiment import write_dots
 PATHS, BLOCK = 4096, 8  # so many small blocks that most kills fall between them
 SETTINGS = ["--set", "tape.synthetic.obligors=24", "--set", f"block={BLOCK}", "--paths", f"{PATHS}",
             "--set", 'scenarios=["baseline","adverse"]']
-NOT_COMPARED = {"timing.json", "report.html"}
+NOT_COMPARED = {"timing.json"}
 STEPS = {  # module, function, whether it dies before, amid or after it, which call of it
     "before there is a draft": ("clo_gen.jobs.start", "claim", "before", 1),
     "the draft has no name yet": ("clo_gen.io.folders", "_write_through", "after", 1),

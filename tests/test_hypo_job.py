@@ -53,7 +53,8 @@ def test_one_deal_with_its_pictures(tmp_path):
     out = tmp_path / "pool"
     report = hypo_job(SHIPPED)
     save(report, out)
-    assert {p.name for p in out.iterdir()} == {"results.csv", "obligors.csv", "pool.png"}
+    assert {p.name for p in out.iterdir()} == {"results.csv", "obligors.csv", "pool.png",
+                                               "sdr_curve.json"}
     assert report.monitors[0].is_solve and report.monitors[0].stage == "bisection"
     assert pd.read_csv(out / "obligors.csv")["pct"].sum() == pytest.approx(1.0)
     with pytest.raises(InputError, match="exists; want the name of a new folder"):

@@ -150,6 +150,7 @@ def test_hostile_names_are_shown_as_text(finished, tmp_path):
     assert "@SUM(A1)" in {c.value for c in cells} and "=1+1" in {c.value for c in cells}
 
 
+@pytest.mark.slow
 def test_the_report_is_the_same_each_time_and_takes_other_findings_in(finished, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished[2], folder)

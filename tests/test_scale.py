@@ -28,11 +28,12 @@ from clo_gen.train.loop import start
 from clo_gen.train.trajectory import FIT, TrajectoryTraining
 
 SETTINGS = [*SMALL, "block=2", short_deal(), 'scenarios=["baseline","adverse"]']
-NOT_COMPARED = {"timing.json", "report.html"}
+NOT_COMPARED = {"timing.json"}
 
 
 def contents(folder):
-    return {p.name: p.read_bytes() for p in folder.iterdir() if p.name not in NOT_COMPARED}
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*")
+            if p.is_file() and p.name not in NOT_COMPARED}
 
 
 def run(out, *overrides, **options):

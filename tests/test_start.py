@@ -110,7 +110,7 @@ def test_a_file_in_place_of_the_manifest_is_named(tmp_path):
     _, out, _ = begin(tmp_path / "run")
     file = draft_of(out) / "manifest.json"
     whole = json.loads(file.read_text())
-    for content, words in ((b"\xff\xfe{", "not JSON"), (b"[1]", "lacks config, files"),
+    for content, words in ((b"\xff\xfe{", "not UTF-8 text"), (b"[1]", "lacks config, files"),
                            (json.dumps(whole | {"config": 3}).encode(), "lacks config;"),
                            (json.dumps({k: v for k, v in whole.items() if k != "options"}).encode(),
                             "lacks options;")):

@@ -13,6 +13,7 @@ from clo_gen.hypo.entry import judged_discrete, judged_formula
 from clo_gen.hypo.monitor import sdr_at
 from clo_gen.hypo.problem import formula_problem, pool_of, pool_size
 from clo_gen.io.csv_file import write_csv
+from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import InputError, Problems, collect_complaints
 from clo_gen.io.table import Column, judge, read_table
 from clo_gen.io.toml import load_toml
@@ -187,7 +188,8 @@ def _row(deal, pool, monitor):
 
 def save(report: HypoReport, out):
     """Writes the results: a CSV of all deals, or for one deal a new folder with results.csv,
-    obligors.csv and pool.png. Raises InputError when that cannot be; then nothing is left."""
+    obligors.csv, pool.png and, with a monitor, sdr_curve.json. Raises InputError when that
+    cannot be; then nothing is left."""
     rows, out = pd.DataFrame(report.rows()), pathlib.Path(out)
     if out.suffix != ".csv" and len(report.pools) > 1:
         raise InputError(f"--out {out}: want a name ending in .csv for a table of deals")
@@ -216,8 +218,11 @@ def _write_folder(folder, report, rows):
     folder.mkdir(parents=True)
     write_csv(rows, folder / "results.csv")
     write_csv(rated.to_frame(), folder / "obligors.csv", index=True)
-    write_hypo_figure(folder / "pool.png", report.deals[0]["deal"], list(obligors.values()),
-                      sdr_curve(report))
+    curve = sdr_curve(report)
+    write_hypo_figure(folder / "pool.png", report.deals[0]["deal"], list(obligors.values()), curve)
+    if curve is not None:
+        names = ("riskscore", "sdr", "bdr_less_cushion", "solution")
+        write_json(folder / "sdr_curve.json", dict(zip(names, curve, strict=True)))
 
 
 def sdr_curve(report: HypoReport, points=60):

@@ -7,10 +7,10 @@ import pandas as pd
 
 from clo_gen.io.json_data import read_json
 from clo_gen.io.problems import Problems
-from clo_gen.plots import correlation, sensitivity, svg
+from clo_gen.plots import correlation, sensitivity, structuring, svg, tail
 from clo_gen.plots.names import literal
-from clo_gen.plots.run import industry_bars, obligor_ladder
-from clo_gen.plots.svg import new_figure
+from clo_gen.plots.run import industry_bars, obligor_ladder, sdr_against_bdr
+from clo_gen.plots.svg import Hover, Line, new_figure
 
 MOST = 40  # rows of a table on the page
 
@@ -74,8 +74,8 @@ def _sensitivity(folder, key):
             rows["first_order"], rows[["revalued_up", "revalued_down"]], 1e4)
         ax.set(title=str(outcome), xlabel="change, bp")
         charts.append(svg.chart(f"{key}_{n}", str(outcome), figure))
-    return _section("Sensitivities", folder, f"Effects of stated bumps in {about['scenario']}, "
-                    "first order (bars, both ways) and revalued (marks)", charts,
+    return _section("Sensitivities", folder, f"Effects of bumps in {about['scenario']}, "
+                    "first order (bars: blue for up, red for down) and revalued (marks)", charts,
                     check[["outcome", "factor", "bump", "first_order", "revalued_up",
                            "revalued_down"]])
 
@@ -105,14 +105,33 @@ def _correlation(folder, key):
 
 
 def _tail(folder, key):
-    title = read_json(folder / "tail.json")["title"]
+    title, rows = read_json(folder / "tail.json")["title"], pd.read_csv(folder / "tail.csv")
+    charts = []
+    if {f"{n}{w}" for n in ("plain", "tilted") for w in ("", "_half_width")} <= set(rows.columns):
+        figure = new_figure(fits=True)
+        ax = tail.intervals(figure.add_subplot(), rows.to_dict("records"))
+        ax.set_title("Plain (grey) and tilted (red) paths")
+        charts = [svg.chart(f"{key}_intervals", "Plain and tilted paths", figure)]
     return _section("Tail", folder, f"{title}; plain and tilted paths with half widths of 95 % "
-                    "intervals", [], pd.read_csv(folder / "tail.csv"))
+                    "intervals", charts, rows)
 
 
 def _structure(folder, key):
-    return _section("Structure", folder, "Class sizes and spreads before and after", [],
-                    pd.read_csv(folder / "classes.csv"))
+    rows, about = pd.read_csv(folder / "classes.csv"), read_json(folder / "summary.json")
+    names = [str(name) for name in rows["class"]]
+    figure = new_figure(fits=True)
+    ax = structuring.sizes(figure.add_subplot(), names, rows["size_before"] / 1e6,
+                           rows["size_after"] / 1e6)
+    ax.set(title="Class sizes, before (grey) and after", ylabel=f"{about['currency']} millions")
+    charts = [svg.chart(f"{key}_sizes", "Class sizes", figure)]
+    figure = new_figure(fits=True)
+    ax = structuring.against_limits(figure.add_subplot(), names, *(rows[c] for c in (
+        "loss_probability_after", "error_after", "limit_after")), about["request"]["checks"])
+    ax.set(title="Loss probability, limit (dash)", ylabel="% (log)")
+    charts.append(svg.chart(f"{key}_limits", "Loss probabilities and limits", figure))
+    return _section("Structure", folder, f"{about['title']}. Class sizes and spreads before and "
+                    "after; circles with arrows: no path lost, the probability is below", charts,
+                    rows)
 
 
 def _reverse_stress(folder, key):
@@ -127,16 +146,35 @@ def _hypo(folder, key):
     figure = new_figure(fits=True)
     ladder = obligor_ladder(figure.add_subplot(), share.to_numpy())
     ladder.set(title=f"{len(share)} obligors", xlabel="obligor, by size", ylabel="% of pool")
-    charts = [svg.chart(f"{key}_obligors", "Obligors", figure)]
+    names = obligors["obligor"].astype(str)[share.index].tolist()
+    values = Hover(ladder, list(range(1, len(share) + 1)), names,
+                   [Line("share", (100 * share).round(4).tolist())])
+    charts = [svg.chart(f"{key}_obligors", "Obligors", figure, (values,))]
     held = obligors.groupby("industry")["pct"].agg(["sum", "size"]).sort_values(
         "sum", ascending=False)
     figure = new_figure(fits=True)
     bars = industry_bars(figure.add_subplot(), held["sum"].to_numpy(), held["size"].to_numpy())
     bars.set(title=f"{len(held)} industries, obligors on top", xlabel="industry, by size",
              ylabel="% of pool")
-    charts.append(svg.chart(f"{key}_industries", "Industries", figure))
+    values = Hover(bars, list(range(1, len(held) + 1)), [f"industry {n}" for n in held.index],
+                   [Line("share", (100 * held["sum"]).round(4).tolist())])
+    charts.append(svg.chart(f"{key}_industries", "Industries", figure, (values,)))
+    if (folder / "sdr_curve.json").exists():
+        charts.append(_monitor(read_json(folder / "sdr_curve.json"), key))
     return _section("Hypo pool", folder, "HYPOTHETICAL: the worst pool that the limits allow",
                     charts, results.T.reset_index().set_axis(["number", "value"], axis=1))
+
+
+def _monitor(curve, key):
+    """SDR of the pool over its risk score against the adjusted BDR."""
+    figure = new_figure(fits=True)
+    ax = sdr_against_bdr(figure.add_subplot(), *(curve[k] for k in (
+        "riskscore", "sdr", "bdr_less_cushion", "solution")))
+    ax.legend(frameon=False)
+    ax.set(title="CDO Monitor", xlabel="risk score of the pool", ylabel="%")
+    lines = [Line("SDR", [round(100 * x, 4) for x in curve["sdr"]])]
+    return svg.chart(f"{key}_monitor", "CDO Monitor", figure, (Hover(
+        ax, curve["riskscore"], [f"risk score {x:.0f}" for x in curve["riskscore"]], lines),))
 
 
 # By a file that only this analysis writes; in the order of the page.

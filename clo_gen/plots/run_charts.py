@@ -70,7 +70,7 @@ def structure(data):
 def _shades(count):
     import matplotlib
 
-    return matplotlib.colormaps[CLASS_COLORS](np.linspace(0.08, 0.92, count))
+    return matplotlib.colormaps[CLASS_COLORS](np.linspace(0.2, 0.95, count))
 
 
 def _short(text, most=24):
@@ -121,19 +121,23 @@ RISKS = {"expected_loss": ("EL", "std_error"), "var_95": ("VaR 95", "var_95_std_
 def risk_intervals(data, summary):
     """Expected loss, VaR and CVaR with 95 % Monte Carlo intervals."""
     figure = new_figure()
-    ax, count = figure.add_subplot(), len(data["scenarios"])
+    ax, count, lines = figure.add_subplot(), len(data["scenarios"]), []
     for i, name in enumerate(data["scenarios"]):
         p = summary["scenarios"][name]["portfolio"]
-        for j, (key, (_, error)) in enumerate(RISKS.items()):
+        values = np.array([p[key] for key in RISKS])
+        half = 1.96 * np.array([p[error] or 0.0 for _, error in RISKS.values()])
+        lines.append(Line(_label(name), _percent(values), i, _percent(values - half),
+                          _percent(values + half)))
+        for j in range(len(RISKS)):
             at = j + (i - (count - 1) / 2) * 0.16
-            half = 196 * (p[error] or 0.0)
-            ax.plot([at, at], [100 * p[key] - half, 100 * p[key] + half], linewidth=1.6,
+            ends = 100 * (values[j] - half[j]), 100 * (values[j] + half[j])
+            ax.plot([at, at], ends, linewidth=1.6, color=color_of(name, i))[0].set_gid(mark(i))
+            ax.plot(at, 100 * values[j], "o", markersize=4,
                     color=color_of(name, i))[0].set_gid(mark(i))
-            ax.plot(at, 100 * p[key], "o", markersize=4,
-                    color=color_of(name, i))[0].set_gid(mark(i))
-    ax.set_xticks(range(len(RISKS)), [label for label, _ in RISKS.values()])
+    labels = [label for label, _ in RISKS.values()]
+    ax.set_xticks(range(len(RISKS)), labels)
     ax.set(title="Pool loss with 95 % intervals", ylabel="% of par", ylim=(0, None))
-    return figure, ()
+    return figure, (Hover(ax, list(range(len(RISKS))), labels, lines, "% of par"),)
 
 
 def cash(data, name):
@@ -200,8 +204,9 @@ def class_loss(data, name):
     ax, lines = figure.add_subplot(), []
     for i, (scenario, s) in enumerate(data["scenarios"].items()):
         values = _percent(s["class_loss"][name])
-        ax.step(x, values, where="post", color=color_of(scenario, i), linewidth=1.7)[0].set_gid(
-            mark(i))
+        # No loss is above 100 %: the last step is drawn on to the edge, not down to 0.
+        ax.step(x, [*values[:-1], values[-2]], where="post", color=color_of(scenario, i),
+                linewidth=1.7)[0].set_gid(mark(i))
         lines.append(Line(_label(scenario), values, i))
     ax.set(title=f"{_short(name)}: P(loss above x)", xlabel="x, % of its balance", ylabel="%",
            xlim=(0, 100), ylim=(0, None))
@@ -263,8 +268,8 @@ def worst_matrix(data, name):
     year = int(matrices[:, : len(live), default].mean(1).argmax())
     figure = new_figure(4.4, 0.26 * len(live) + 0.9, fits=True)
     ax = figure.add_subplot()
-    _heat(ax, matrices[year][: len(live)], live, [s if len(s) < 5 else s[:4] for s in states],
-          _share)
+    _heat(ax, matrices[year][: len(live)], live, [*live, "default", "prepaid", "matured"], _share)
+    ax.tick_params(axis="x", labelsize=7)
     ax.set_title(f"Transitions in year {year + 1}, %: {_label(name)}")
     return figure, ()
 

@@ -1,7 +1,7 @@
 """Figures as SVG for a page: text as text, colours that follow the page, parts that can be hidden.
 
-An artist with the gid of `mark(i)` becomes a group of class "s s<i>"; INK and SOFT become the
-page's own colours.
+An artist with the gid of `mark(i)` becomes a group of class "s s<i>"; INK and SOFT, black and dark
+greys become the page's own colours.
 """
 
 import dataclasses
@@ -13,7 +13,9 @@ import matplotlib
 from matplotlib.figure import Figure
 
 INK, SOFT = "#1c2733", "#5d6b7b"
-_COLORS = {INK: "var(--ink)", SOFT: "var(--soft)", "#ffffff": "var(--bg)"}
+_COLORS = {INK: "var(--ink)", SOFT: "var(--soft)", "#ffffff": "var(--bg)"} | {
+    grey: "var(--ink)" for grey in ("#000000", "#262626", "#333333", "#4d4d4d")} | {
+    grey: "var(--soft)" for grey in ("#595959", "#666666", "#8c8c8c")}
 STYLE = {
     "svg.fonttype": "none", "axes.spines.top": False, "axes.spines.right": False,
     "axes.edgecolor": SOFT, "axes.labelcolor": INK, "xtick.color": SOFT, "ytick.color": SOFT,

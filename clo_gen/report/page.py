@@ -32,7 +32,7 @@ def write_page(path, run, charts, others, colors):
                                      trim_blocks=True, lstrip_blocks=True,
                                      loader=jinja2.FileSystemLoader(_HERE))
     environment.globals |= {"pct": _percent, "words": lambda name: name.replace("_", " ")}
-    environment.filters |= {"svg": _svg, "hover": _hover}
+    environment.filters |= {"svg": _svg, "hover": _hover, "number": _number}
     page = environment.get_template("page.html.j2").render(
         s=run["summary"], e=run["evaluation"], d=run["data"], charts=charts, others=others,
         colors=colors, sections=SECTIONS, names=list(run["summary"]["scenarios"]),
@@ -53,6 +53,13 @@ def _hover(chart):
     """A chart's values as JSON that cannot end its <script> element."""
     text = json.dumps(chart.hover, separators=(",", ":"), allow_nan=False)
     return markupsafe.Markup(text.replace("<", "\\u003c").replace("&", "\\u0026"))
+
+
+def _number(x):
+    """A number for a reader; text as it is."""
+    if not isinstance(x, int | float) or isinstance(x, bool):
+        return x
+    return f"{x:,.0f}" if abs(x) >= 1e4 else f"{x:.4g}"
 
 
 def _percent(x):
