@@ -23,7 +23,8 @@ FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-
          "--disable-background-networking", "--disable-component-update", "--disable-sync",
          "--hide-scrollbars", "--window-size=1280,900")
 PATHS, MOST_BYTES, MOST_SECONDS = 10_000, 5_000_000, 2.0
-SHOWN = """return [...document.querySelectorAll(arguments[0])].filter(e => e.getClientRects().length)
+SHOWN = """return [...document.querySelectorAll(arguments[0])]
+    .filter(e => e.getClientRects().length)
     .map(e => e.closest('figure') && e.closest('figure').dataset.chart)"""
 
 
@@ -93,7 +94,8 @@ def test_ten_thousand_paths_are_a_small_page_that_opens_fast_and_quietly(driver,
 
 
 def test_every_chart_is_drawn_at_every_width(opened):
-    sizes = """return [...document.querySelectorAll('svg')].filter(e => e.getClientRects().length).map(
+    sizes = """return [...document.querySelectorAll('svg')]
+        .filter(e => e.getClientRects().length).map(
         e => {const b = e.getBoundingClientRect(), g = e.querySelector('g').getBBox();
          return [b.width, b.height, g.width, g.height]})"""
     for width in (1280, 390):
@@ -166,7 +168,8 @@ def hover(driver, chart, across, down=0.5):
 
 def test_the_pointer_shows_values_of_every_chart_that_has_any(opened):
     charts = opened.execute_script("""
-        return [...document.querySelectorAll('figure[data-chart]')].filter(f => f.getClientRects().length
+        return [...document.querySelectorAll('figure[data-chart]')]
+          .filter(f => f.getClientRects().length
           && f.querySelector('script').textContent !== '[]').map(f => f.dataset.chart)""")
     assert len(charts) > 15
     for chart in charts:

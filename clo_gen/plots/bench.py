@@ -3,11 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-<<<<<<< HEAD
 from clo_gen.plots.names import literal, plain_numbers
-=======
-from clo_gen.plots.names import literal, plain_log
->>>>>>> h-report
 from clo_gen.plots.run import COLORS
 
 
@@ -38,11 +34,7 @@ def write_figure(path, rows):
          [_rate(row) for row in rows], COLORS["baseline"])
     left.set(title="rate (units differ)", xlabel="a second (log)", xscale="log",
              xlim=(0.1, 1e4 * max(row["per_s"] for row in rows)))  # room for the texts
-<<<<<<< HEAD
     plain_numbers(left.xaxis)
-=======
-    plain_log(left.xaxis)
->>>>>>> h-report
     held = [row for row in rows if row["peak_mb"]]
     bars(right, [row["case"] for row in held], [row["peak_mb"] for row in held],
          [f"{row['peak_mb']:,}" for row in held], "0.7")

@@ -4,11 +4,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-<<<<<<< HEAD
 from clo_gen.plots.names import literal, plain_numbers
-=======
-from clo_gen.plots.names import literal, plain_log
->>>>>>> h-report
 
 BEFORE, AFTER, TARGET = "#d8a03d", "#3b6ea5", "#555555"
 

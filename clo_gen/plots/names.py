@@ -5,15 +5,6 @@ import warnings
 
 import matplotlib
 from matplotlib.ticker import NullFormatter
-<<<<<<< HEAD
-=======
-
-
-def plain_log(axis):
-    """Labels of a logarithmic axis as numbers: its own are formulas, which `literal` writes out."""
-    axis.set_major_formatter(lambda value, _: f"{value:g}")
-    axis.set_minor_formatter(NullFormatter())
->>>>>>> h-report
 
 
 def literal(write):

@@ -3,11 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-<<<<<<< HEAD
 from clo_gen.plots.names import literal, plain_numbers
-=======
-from clo_gen.plots.names import literal, plain_log
->>>>>>> h-report
 from clo_gen.plots.run import COLORS
 
 
@@ -38,11 +34,7 @@ def against_limits(ax, names, after, errors, limit, paths):
                     label=f"after, 0 of {paths:,} paths: below {bound[0]:.2g} %", **style)
     ax.plot(at, limit, "_", color=COLORS["severely_adverse"], markersize=18, label="limit")
     ax.set_yscale("log")
-<<<<<<< HEAD
     plain_numbers(ax.yaxis)
-=======
-    plain_log(ax.yaxis)
->>>>>>> h-report
     ax.set_xticks(at, names, rotation=45)
     return ax
 

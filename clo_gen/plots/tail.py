@@ -4,11 +4,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-<<<<<<< HEAD
 from clo_gen.plots.names import literal, plain_numbers
-=======
-from clo_gen.plots.names import literal, plain_log
->>>>>>> h-report
 
 PLAIN, TILTED = "0.55", "#b8412f"
 
@@ -26,11 +22,7 @@ def loss_curve(ax, curves, level):
     least = min(curves[name][curves[name] > 0].min() for name in ("plain", "tilted"))
     ax.set(yscale="log", ylim=(max(least / 2, 1e-8), 1.0), xlabel="loss of the pool, % of par",
            ylabel="probability of a larger loss")
-<<<<<<< HEAD
     plain_numbers(ax.yaxis)
-=======
-    plain_log(ax.yaxis)
->>>>>>> h-report
     ax.legend(fontsize=8, frameon=False)
     return ax
 
