@@ -26,7 +26,6 @@ def compared(ax, rows):
     if min(r.low for r in rows) >= 0 and max(r.high for r in rows) > 20 * max(
             min(r.target for r in rows), 1e-12):
         ax.set_xscale("symlog", linthresh=max(np.quantile([r.target for r in rows], 0.2), 1e-4))
-        plain_log(ax.xaxis)
         ax.set_xlim(left=0.0)
         plain_numbers(ax.xaxis)
     return ax
