@@ -39,22 +39,24 @@ STEPS = {  # module, function, whether it dies before, amid or after it, which c
     "the results are written": ("clo_gen.jobs.run", "write_files", "after", 1),
     "the run has no name yet": ("clo_gen.io.folders", "_write_through", "after", 2),
     "the run is there, with its blocks": ("clo_gen.jobs.run", "publish", "after", 1),
-    "amid removing the blocks": ("shutil", "rmtree", "amid", 2),
+    "amid removing the blocks": ("shutil", "rmtree", "amid", 1),
 }
 
 
 def die(function, when, call):
-    """`function`, under which the process kills itself at the given call."""
+    """`function`, under which the process kills itself at the given call; "amid": of removing a
+    folder that holds something."""
     calls = []
 
     def dying(*args, **options):
-        calls.append(args)
+        files = [p for p in args[0].rglob("*") if p.is_file()] if when == "amid" else [args]
+        calls.extend(files[:1])
         if len(calls) < call:
             return function(*args, **options)
         if when == "after":
             function(*args, **options)
-        elif when == "amid":  # of removing a folder
-            next(p for p in args[0].rglob("*") if p.is_file()).unlink()
+        elif when == "amid":
+            files[0].unlink()
         os.kill(os.getpid(), signal.SIGKILL)
 
     return dying
