@@ -10,8 +10,10 @@ import time
 
 import pytest
 from conftest import short_deal
+from test_run import CLASSES, HOSTILE, renamed
 
 from clo_gen.io.config import read_config
+from clo_gen.jobs.report import read_run_files, write_report
 from clo_gen.jobs.run import main_job
 
 pytestmark = pytest.mark.slow
@@ -26,6 +28,9 @@ PATHS, MOST_BYTES, MOST_SECONDS = 10_000, 5_000_000, 2.0
 SHOWN = """return [...document.querySelectorAll(arguments[0])]
     .filter(e => e.getClientRects().length)
     .map(e => e.closest('figure') && e.closest('figure').dataset.chart)"""
+
+TOO_WIDE = """return document.documentElement.scrollWidth
+    - document.documentElement.clientWidth"""
 
 
 @pytest.fixture(scope="module")
@@ -95,17 +100,15 @@ def test_ten_thousand_paths_are_a_small_page_that_opens_fast_and_quietly(driver,
 
 def test_every_chart_is_drawn_at_every_width(opened):
     sizes = """return [...document.querySelectorAll('svg')]
-        .filter(e => e.getClientRects().length).map(
-        e => {const b = e.getBoundingClientRect(), g = e.querySelector('g').getBBox();
+        .filter(e => e.getClientRects().length).map(e => {
+         const b = e.getBoundingClientRect(), g = e.querySelector('g').getBBox();
          return [b.width, b.height, g.width, g.height]})"""
     for width in (1280, 390):
         phone(opened, width)
         found = opened.execute_script(sizes)
         assert len(found) > 30
         assert all(min(box) > 40 for box in found), [b for b in found if min(b) <= 40]
-        over = opened.execute_script(
-            "return document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert over <= 0, f"the page is {over} px wider than a screen of {width}"
+        assert opened.execute_script(TOO_WIDE) <= 0, width
 
 
 def test_text_is_legible_and_inside_its_chart_on_a_phone(opened):
@@ -170,7 +173,7 @@ def test_the_pointer_shows_values_of_every_chart_that_has_any(opened):
     charts = opened.execute_script("""
         return [...document.querySelectorAll('figure[data-chart]')]
           .filter(f => f.getClientRects().length
-          && f.querySelector('script').textContent !== '[]').map(f => f.dataset.chart)""")
+            && f.querySelector('script').textContent !== '[]').map(f => f.dataset.chart)""")
     assert len(charts) > 15
     for chart in charts:
         assert any(c.isdigit() for c in hover(opened, chart, 0.4)), chart
@@ -205,6 +208,22 @@ def test_a_keyboard_reads_a_chart(opened):
     assert not figure.find_element("class name", "tip").is_displayed()
 
 
+def test_hostile_names_neither_run_nor_break_the_layout(driver, page, tmp_path):
+    run = read_run_files(page.parent)
+    old = [run["summary"]["deal"]["name"], *run["summary"]["scenarios"], *CLASSES[4:7],
+           run["data"]["tests"][0]["name"]]
+    write_report(tmp_path, renamed(run, dict(zip(old, HOSTILE, strict=True))))
+    driver.get_log("browser")
+    driver.get((tmp_path / "report.html").as_uri())
+    for width in (1280, 390):
+        phone(driver, width)
+        assert driver.execute_script(TOO_WIDE) <= 0, width
+    assert driver.get_log("browser") == []  # an alert would have stopped the driver as well
+    assert HOSTILE[0] in driver.find_element("tag name", "h1").text
+    assert driver.execute_script("return document.querySelectorAll('img').length") == 0
+    assert any(c.isdigit() for c in hover(driver, "losses", 0.5))
+
+
 def luminance(rgb):
     """Relative luminance of WCAG 2 of a text such as rgb(20, 27, 34)."""
     parts = [float(x) / 255 for x in rgb[rgb.index("(") + 1:-1].split(",")[:3]]
@@ -234,8 +253,10 @@ def test_print_has_no_controls_and_the_chosen_scenario(opened):
     assert opened.execute_script("return getComputedStyle(document.body).backgroundColor") == (
         "rgb(255, 255, 255)")
     assert len(opened.execute_script(SHOWN, "figure.s")) == 12  # four each of cash and two maps
+    assert len(opened.execute_script(SHOWN, ".key .s")) == 4  # what the colours mean
     choose(opened, "on1")
     assert len(opened.execute_script(SHOWN, "figure.s")) == 3
+    assert len(opened.execute_script(SHOWN, ".key .s")) == 1
     media(opened)
     pdf = base64.b64decode(opened.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})[
         "data"])

@@ -20,6 +20,7 @@ from clo_gen.io.config import read_config
 from clo_gen.io.folders import choose_folder, new_folder
 from clo_gen.io.problems import InputError, WriteError
 from clo_gen.io.tables import config_path
+from clo_gen.jobs.other_findings import read_all
 from clo_gen.jobs.report import read_run_files, report_job, write_report
 from clo_gen.jobs.run import main_job
 
@@ -170,6 +171,31 @@ def test_the_report_is_the_same_each_time_and_takes_other_findings_in(finished, 
         report_job(folder, [tmp_path])
     with pytest.raises(InputError, match="no run"):
         report_job(tmp_path)
+
+
+def test_findings_of_a_structure_and_a_hypo_pool_are_drawn(tmp_path):
+    structure, pool = tmp_path / "structure", tmp_path / "pool"
+    structure.mkdir()
+    pool.mkdir()
+    pd.DataFrame({"class": ["A", "$B$"], "size_before": [8e6, 2e6], "size_after": [7e6, 3e6],
+                  "loss_probability_after": [0.0, 0.05], "error_after": [0.0, 0.01],
+                  "limit_after": [0.001, 0.06]}).to_csv(structure / "classes.csv", index=False)
+    (structure / "summary.json").write_text(
+        '{"title": "t", "currency": "USD", "request": {"checks": 500}}')
+    pd.DataFrame({"obligor": ["a", "b"], "pct": [0.4, 0.6], "industry": [3, 5]}).to_csv(
+        pool / "obligors.csv", index=False)
+    pd.DataFrame({"deal": ["d"], "dscore": [55.0]}).to_csv(pool / "results.csv", index=False)
+    (pool / "sdr_curve.json").write_text('{"riskscore": [1000, 3000], "sdr": [0.5, 0.7], '
+                                         '"bdr_less_cushion": 0.6, "solution": 2000}')
+    first, second = read_all([pool, structure])
+    assert (first["title"], second["title"]) == ("Structure", "Hypo pool")
+    _, limits = (chart for chart, _, _ in first["charts"])
+    assert ">1<" in limits.svg and "mathdefault" not in limits.svg and "$B$" in limits.svg
+    ladder, industries, monitor = (chart for chart, _, _ in second["charts"])
+    assert ladder.hover[0]["labels"] == ["b", "a"]  # by size
+    assert ladder.hover[0]["lines"][0]["values"] == [60.0, 40.0]
+    assert industries.hover[0]["labels"] == ["industry 5", "industry 3"]
+    assert monitor.hover[0]["lines"][0]["values"] == [50.0, 70.0]
 
 
 def test_held_out_check_is_reported_with_its_baselines(finished):
