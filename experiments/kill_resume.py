@@ -49,7 +49,8 @@ def die(function, when, call):
     calls = []
 
     def dying(*args, **options):
-        files = [p for p in args[0].rglob("*") if p.is_file()] if when == "amid" else [args]
+        files = ([p for p in pathlib.Path(args[0]).rglob("*") if p.is_file()] if when == "amid"
+                 else [args])
         calls.extend(files[:1])
         if len(calls) < call:
             return function(*args, **options)
