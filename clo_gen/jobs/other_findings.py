@@ -125,8 +125,9 @@ def _structure(folder, key):
     ax.set(title="Class sizes, before (grey) and after", ylabel=f"{about['currency']} millions")
     charts = [svg.chart(f"{key}_sizes", "Class sizes", figure)]
     figure = new_figure(fits=True)
-    ax = structuring.against_limits(figure.add_subplot(), names, *(rows[c] for c in (
-        "loss_probability_after", "error_after", "limit_after")), about["request"]["checks"])
+    ax = structuring.against_limits(
+        figure.add_subplot(), names, rows["loss_probability_after"], rows["error_after"],
+        rows["limit_after"], about["request"]["checks"])
     ax.set(title="Loss probability, limit (dash)", ylabel="% (log)")
     charts.append(svg.chart(f"{key}_limits", "Loss probabilities and limits", figure))
     return _section("Structure", folder, f"{about['title']}. Class sizes and spreads before and "
