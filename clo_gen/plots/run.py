@@ -61,15 +61,6 @@ def cash_stack(ax, years, cash, names):
     return ax
 
 
-def ratio_fan(ax, years, ratio, trigger, color, label):
-    """Median and 5-95 % band of an OC ratio [N, P] in percent, and its trigger."""
-    low, middle, high = np.quantile(ratio, [0.05, 0.5, 0.95], axis=0) * 100
-    ax.fill_between(years, low, high, color=color, alpha=0.13, linewidth=0)
-    ax.plot(years, middle, color=color, linewidth=1.4, label=label)
-    ax.axhline(trigger * 100, color="black", linewidth=0.9, linestyle=":")
-    return ax
-
-
 def obligor_ladder(ax, shares):
     """Shares of the obligors, largest first, percent of the pool."""
     ax.bar(np.arange(1, len(shares) + 1), np.asarray(shares) * 100, width=1.0,
