@@ -25,12 +25,13 @@ def chart_data(a: Assembly, results):
     """JSON data of every chart from {scenario: Outcome}: shares of par, ratios, fractions.
 
     Bands are [low, median, high] of BAND over the first paths (outcomes.CURVES), means and failure
-    probabilities over all; transition matrices are yearly, the mean over the first MATRIX_PATHS
-    macro paths and over the cohorts, without cohort, industry and region factors.
+    probabilities over all; transition matrices are yearly: products of monthly ones, which are
+    plain means over the cohorts; then the mean over the first MATRIX_PATHS macro paths. Cohort,
+    industry and region factors are left out.
     """
     top = max(float(r.numbers.loss.max()) for r in results.values())
     edges = np.linspace(0.0, top + 1e-9, BINS + 1)
-    monthly = jax.jit(functools.partial(_yearly_matrices, a))
+    matrices = jax.jit(functools.partial(_yearly_matrices, a))
     return {
         "classes": _structure(a),
         "series": list(a.setup.series),
@@ -41,7 +42,7 @@ def chart_data(a: Assembly, results):
         "tests": [{"name": t.name, "kind": t.kind, "trigger": t.trigger, "through": t.through}
                   for t in a.deal.terms.tests],
         "loss_edges": _plain(edges),
-        "scenarios": {name: _scenario(a, r, edges, monthly) for name, r in results.items()},
+        "scenarios": {name: _scenario(a, r, edges, matrices) for name, r in results.items()},
     }
 
 
@@ -93,6 +94,8 @@ def _exceedance(loss):
 def _yearly_matrices(a, macro):
     """[Y, S, S]: mean over paths `macro` [n, T, M] of each year's transition matrix."""
     years = min(MATRIX_YEARS, macro.shape[1] // 12)
+    if not years:
+        return jnp.zeros((0, a.setup.space.size, a.setup.space.size))
 
     def one(values):
         path = MacroPath(a.inputs.history, values.astype(a.inputs.history.dtype), a.setup.series)

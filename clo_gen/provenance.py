@@ -24,7 +24,8 @@ def of_run(config, counts, tape, deal, market, trained):
     cutoff = cutoff_month(deal.terms.closing)
     learned, given = (config.macro.generator == name for name in ("cvae", "paths"))
     if given:
-        notes = [f"drawn from {len(market.params.values):,} given paths: {config.macro.paths}"]
+        notes = [f"drawn from {len(market.params.values):,} given paths, with replacement: "
+                 f"{config.macro.paths}"]
     else:
         notes = [(f"cvae of {config.macro.run} trained until {market.seen}" if learned else
                   f"{config.macro.generator} fitted {market.first} to {market.seen}")

@@ -80,7 +80,8 @@ def read_run(folder: str | pathlib.Path) -> Run:
     return Run(folder, summary, read_json(folder / "evaluation.json"),
                tranche_table(summary).set_index(["scenario", "class"]),
                pd.DataFrame.from_dict(pool, orient="index").rename_axis("scenario"),
-               pd.read_csv(folder / "coverage.csv", parse_dates=["date"]))
+               pd.read_csv(folder / "coverage.csv", parse_dates=["date"], keep_default_na=False,
+                           na_values=[""]))
 
 
 def run(config: str | pathlib.Path | None = None, *, overrides: Iterable[str] = (),

@@ -159,12 +159,15 @@ def test_the_report_is_the_same_each_time_and_takes_other_findings_in(finished, 
     before |= {name: (folder / name).read_bytes() for name in ("report.html", "tables.xlsx")}
     other = tmp_path / "run-tail"
     other.mkdir()
-    (other / "tail.json").write_text('{"title": "made up"}')
+    data = json.loads((folder / "summary.json").read_text())["data"]
+    (other / "tail.json").write_text(json.dumps({"title": "made up", "data": data}))
     (other / "tail.csv").write_text("number,plain\n<b>VaR</b>,0.25\n")
-    assert report_job(folder) == ["Tail"]
+    assert report_job(folder) == (["Tail"], [])
     assert "&lt;b&gt;VaR" in (folder / "report.html").read_text()
+    (other / "tail.json").write_text('{"title": "of another deal", "data": {}}')
+    assert report_job(folder) == ([], ["run-tail"])
     shutil.rmtree(other)
-    assert report_job(folder) == []
+    assert report_job(folder) == ([], [])
     assert before == {p.name: p.read_bytes() for p in (folder / "figures").iterdir()} | {
         name: (folder / name).read_bytes() for name in ("report.html", "tables.xlsx")}
     with pytest.raises(InputError, match="no findings"):

@@ -162,14 +162,19 @@ def set_up_jax():
         jax.config.update("jax_num_cpu_devices", max(2, len(os.sched_getaffinity(0))))
     except (AttributeError, RuntimeError):  # no affinity on this system, or jax already started
         pass
-    if not jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
-        jax.config.update("jax_compilation_cache_dir", str(_compiled()))
+    told = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+    if not told and (folder := _compiled()) is not None:
+        jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_compilation_cache_max_size", COMPILED_BYTES)
 
 
 def _compiled():
-    """Folder of compiled programs, for this kind of processor: a home may be shared by several."""
-    home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    """Folder of compiled programs, for this kind of processor: a home may be shared by several.
+    None for a user without a home."""
+    try:
+        home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    except RuntimeError:
+        return None
     try:
         lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
         about = sorted({line for line in lines if line.startswith(("flags", "Features", "model"))})

@@ -192,7 +192,9 @@ def report(
     from clo_gen.jobs.report import report_job
 
     with screen.stages("drawing"):
-        taken = report_job(run, with_ or ())
+        taken, left_out = report_job(run, with_ or ())
     screen.say(*([f"taken in: {', '.join(taken)}"] if taken else []),
+               *([f"left out, not known to be of this tape and deal: {', '.join(left_out)} (--with "
+                  "takes them)"] if left_out else []),
                f"written to {run} (open report.html; tables.xlsx, figures/)")
-    screen.result({"taken": taken}, run / "report.html")
+    screen.result({"taken": taken, "left_out": left_out}, run / "report.html")

@@ -10,8 +10,9 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from clo_gen.io.problems import InputError
+from clo_gen.io.problems import InputError, WriteError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
 _UNFINISHED = ".partial"
 
@@ -37,10 +38,15 @@ def new_folder(out: pathlib.Path) -> Iterator[Any]:
     except FileExistsError:
         raise InputError(f"{out}: another command is writing there, or was stopped while it did; "
                          f"want {draft} removed, or another name") from None
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error.strerror}); want a folder that can be "
+                         "made") from None
     try:
         yield draft
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(draft, ignore_errors=True)
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise WriteError(f"{out}: {error.strerror}; nothing of it is left") from None
         raise
     try:
         publish(out)

@@ -15,6 +15,7 @@ from clo_gen.io.folders import choose_folder, new_folder
 from clo_gen.io.json_data import read_json, write_json
 from clo_gen.io.oracle_write import oracle_data
 from clo_gen.io.problems import InputError
+from clo_gen.io.tape import COLUMNS
 from clo_gen.io.toml import load_toml
 from clo_gen.jobs.waterfall import as_json, distribute
 
@@ -52,8 +53,10 @@ def export_job(run, out=None):
     except Exception as error:  # files of another program, or damaged ones, raise nearly anything
         raise InputError(f"{run}: no run ({type(error).__name__}: {str(error)[:200]}); want a "
                          "folder written by clo-gen run") from None
-    tables |= {name: _typed(read_csv(run / file)) for name, file in (
-        ("classes", "tranches.csv"), ("coverage", "coverage.csv"), ("tape", "tape.csv"))}
+    tables["tape"] = _typed(read_csv(run / "tape.csv"), _TAPE_NUMBERS)
+    for name, file in (("classes", "tranches.csv"), ("coverage", "coverage.csv")):
+        table = read_csv(run / file)
+        tables[name] = _typed(table, set(table.columns) - {"scenario", "class", "test", "date"})
     about = {"run": run.resolve().name, "deal": summary["deal"]["name"], "data": kinds}
     out = choose_folder(f"{run.resolve().name}-parquet", out)
     with new_folder(out) as draft:
@@ -96,10 +99,17 @@ def _months(arrays, classes, series):
     return pd.concat(parts, ignore_index=True)
 
 
-def _typed(frame):
-    """Columns that hold nothing but numbers and blanks as numbers."""
+_TAPE_NUMBERS = {c.name for c in COLUMNS if c.kind in ("number", "integer")}
+
+
+def _typed(frame, numeric=None):
+    """Columns that hold nothing but numbers and blanks as numbers; with `numeric` only those of
+    these names, so that an id such as 007 stays what it is."""
     out = {}
     for name in frame:
+        if numeric is not None and name not in numeric:
+            out[name] = frame[name]
+            continue
         blank = frame[name] == ""
         numbers = pd.to_numeric(frame[name].mask(blank), errors="coerce")
         out[name] = frame[name] if (numbers.isna() & ~blank).any() or blank.all() else numbers

@@ -15,10 +15,27 @@ from clo_gen.plots.svg import Hover, Line, new_figure
 MOST = 40  # rows of a table on the page
 
 
-def beside(run):
-    """Folders next to a run that analyses of the same config write: <run>-tail and so on."""
+def beside(run, summary):
+    """(folders, names left out) next to the folder `run` that analyses write: <run>-tail and so on.
+
+    Those that do not say that they are of the run's own tape and deal are left out.
+    """
     names = ("sensitivity", "attribution", "correlation", "reverse-stress", "tail", "structure")
-    return [f for name in names if (f := run.with_name(f"{run.name}-{name}")).is_dir()]
+    found = [f for name in names if (f := run.with_name(f"{run.name}-{name}")).is_dir()]
+    ours = [f for f in found if _inputs_of(f) == [summary["data"][k] for k in ("tape", "deal")]]
+    return ours, [f.name for f in found if f not in ours]
+
+
+def _inputs_of(folder):
+    """What an analysis says of its tape and deal, or None."""
+    for name in ("summary.json", "tail.json"):
+        try:
+            data = read_json(folder / name)["data"]
+            data = data[0] if isinstance(data, list) else data  # an attribution has two sides
+            return [data[k] for k in ("tape", "deal")]
+        except (OSError, ValueError, KeyError, IndexError, TypeError):
+            continue
+    return None
 
 
 @literal
@@ -45,14 +62,20 @@ def read_all(folders):
     return [section for _, section in sorted(found, key=lambda pair: pair[0])]
 
 
+def _read(path):
+    """A table as numbers and text; a name such as NA stays one."""
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
+
+
 def _section(title, folder, note, charts, *frames):
     return {"title": title, "sheet": title.lower(), "note": f"{note} ({folder.name})",
             "charts": [(chart, None, None) for chart in charts],
-            "tables": [_table(frame) for frame in frames]}
+            "tables": [_table(frame) for frame in frames],
+            "frames": list(frames)}  # whole, for the workbook
 
 
 def _table(frame):
-    """A table for the page and the workbook: numbers with four significant digits."""
+    """A table for the page: its first MOST rows, numbers with four significant digits."""
     def shown(value):
         if isinstance(value, float | np.floating):
             return None if np.isnan(value) else float(f"{value:.4g}")
@@ -60,11 +83,13 @@ def _table(frame):
 
     rows = [["" if (cell := shown(v)) is None else cell for v in row]
             for row in frame.head(MOST).itertuples(index=False)]
-    return {"columns": [str(c).replace("_", " ") for c in frame.columns], "rows": rows}
+    more = len(frame) - len(rows)
+    return {"columns": [str(c).replace("_", " ") for c in frame.columns], "rows": rows,
+            "note": f"and {more:,} more rows in tables.xlsx" if more > 0 else ""}
 
 
 def _sensitivity(folder, key):
-    check = pd.read_csv(folder / "check.csv")
+    check = _read(folder / "check.csv")
     about, charts = read_json(folder / "summary.json"), []
     for n, (outcome, rows) in enumerate(check.groupby("outcome", sort=False), 1):
         figure = new_figure(4.4, 0.24 * len(rows) + 1.1, fits=True)
@@ -81,7 +106,7 @@ def _sensitivity(folder, key):
 
 
 def _attribution(folder, key):
-    rows, about = pd.read_csv(folder / "attribution.csv"), read_json(folder / "summary.json")
+    rows, about = _read(folder / "attribution.csv"), read_json(folder / "summary.json")
     between = " to ".join(about["between"])
     return _section("Attribution", folder, f"What the difference is made of: {between}", [],
                     rows.pivot_table(index="outcome", columns="factor", values="share", sort=False)
@@ -89,8 +114,8 @@ def _attribution(folder, key):
 
 
 def _correlation(folder, key):
-    about, pairs = read_json(folder / "summary.json"), pd.read_csv(
-        folder / "default_correlation.csv")
+    about = read_json(folder / "summary.json")
+    pairs = _read(folder / "default_correlation.csv")
     figure = new_figure(fits=True)
     columns = [(when, about[when]["share"], np.array(about[when]["share_error"], float))
                for when in ("before", "after") if about[when] is not None]
@@ -105,7 +130,7 @@ def _correlation(folder, key):
 
 
 def _tail(folder, key):
-    title, rows = read_json(folder / "tail.json")["title"], pd.read_csv(folder / "tail.csv")
+    title, rows = read_json(folder / "tail.json")["title"], _read(folder / "tail.csv")
     charts = []
     if {f"{n}{w}" for n in ("plain", "tilted") for w in ("", "_half_width")} <= set(rows.columns):
         figure = new_figure(fits=True)
@@ -117,7 +142,7 @@ def _tail(folder, key):
 
 
 def _structure(folder, key):
-    rows, about = pd.read_csv(folder / "classes.csv"), read_json(folder / "summary.json")
+    rows, about = _read(folder / "classes.csv"), read_json(folder / "summary.json")
     names = [str(name) for name in rows["class"]]
     figure = new_figure(fits=True)
     ax = structuring.sizes(figure.add_subplot(), names, rows["size_before"] / 1e6,
@@ -136,13 +161,13 @@ def _structure(folder, key):
 
 
 def _reverse_stress(folder, key):
-    years = pd.read_csv(folder / "years.csv")
+    years = _read(folder / "years.csv")
     return _section("Reverse stress", folder, "The likeliest macro paths of the event, by year",
                     [], years)
 
 
 def _hypo(folder, key):
-    obligors, results = pd.read_csv(folder / "obligors.csv"), pd.read_csv(folder / "results.csv")
+    obligors, results = _read(folder / "obligors.csv"), _read(folder / "results.csv")
     share = obligors["pct"].sort_values(ascending=False)
     figure = new_figure(fits=True)
     ladder = obligor_ladder(figure.add_subplot(), share.to_numpy())

@@ -22,13 +22,16 @@ FILES = ("report.html", "tables.xlsx", "figures")
 def report_job(folder, others=()):
     """Writes the report of the run `folder` again, with what the folders `others` found (those of
     clo-gen sensitivity, correlation, tail ...; folders <run>-sensitivity and so on beside the run
-    are taken as well). Returns the names of the findings taken.
+    are taken too, where they say that they are of its tape and deal). Returns the names of the
+    findings taken, and those of the folders beside it that were left out.
 
     Raises InputError for a folder that is no run, or that no other command has written.
     """
-    folder = pathlib.Path(folder)
+    folder = pathlib.Path(folder).resolve()
     run = read_run_files(folder)
-    taken = list(dict.fromkeys([*map(pathlib.Path, others), *other_findings.beside(folder)]))
+    own, left_out = other_findings.beside(folder, run["summary"])
+    taken = list(dict.fromkeys([*(pathlib.Path(f).resolve() for f in others), *own]))
+    left_out = [name for name in left_out if name not in {f.name for f in taken}]
     found = other_findings.read_all(taken)
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".report") as draft:
@@ -40,7 +43,7 @@ def report_job(folder, others=()):
                 (draft / name).replace(folder / name)  # type: ignore[operator]
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror})") from None
-    return [f["title"] for f in found]
+    return [f["title"] for f in found], left_out
 
 
 def read_run_files(folder):
@@ -51,8 +54,10 @@ def read_run_files(folder):
     try:
         evaluation, data = (read_json(folder / name)
                             for name in ("evaluation.json", "chart_data.json"))
-        coverage = pd.read_csv(folder / "coverage.csv")
-    except (OSError, ValueError) as error:
+        # A test may be called NA.
+        coverage = pd.read_csv(folder / "coverage.csv", keep_default_na=False, na_values=[""])
+        _ = data["scenarios"], data["classes"], data["tests"], evaluation["transitions"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder}: {error}; want a folder written by this version of clo-gen "
                          "run") from None
     return {"summary": summary, "evaluation": evaluation, "data": data, "coverage": coverage}
@@ -87,8 +92,8 @@ def _sheets(run, found):
               "data": data, "definitions": words}
     sheets = {name: (list(t.columns), t.astype(object).itertuples(index=False))
               for name, t in tables.items()}
-    for f in found:
-        for n, t in enumerate(f["tables"], 1):
-            name = f["sheet"] + (f" {n}" if len(f["tables"]) > 1 else "")
-            sheets[name] = (t["columns"], t["rows"])
+    for number, f in enumerate(found, 1):
+        for frame in f["frames"]:
+            sheets[f"{number} {f['sheet']}"] = (list(frame.columns), frame.astype(
+                object).itertuples(index=False))
     return sheets

@@ -203,7 +203,8 @@ def plot_job(folders, out):
             continue
         series, past = own, np.array([about["now"]], float)
         for name, values in read_sets(folder / "paths.csv", series).items():
-            sets[f"{folder.name} {name}".strip()] = values
+            label = f"{folder.name} {name}".strip()
+            sets[label if label not in sets else f"{folder} {name}".strip()] = values
     problems.raise_if_any()
     try:
         write_macro_figure(out, series, past, sets)

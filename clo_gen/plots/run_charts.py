@@ -262,7 +262,7 @@ def default_rates(data, name):
 
 
 def worst_matrix(data, name):
-    """Heat map of the yearly matrix in the year with the most defaults of one scenario."""
+    """Heat map of the yearly matrix in the year with the highest mean default rate over ratings."""
     matrices, states = _array(data["scenarios"][name]["matrices"]), data["states"]
     live, default = states[:-3], len(states) - 3
     year = int(matrices[:, : len(live), default].mean(1).argmax())
@@ -290,7 +290,8 @@ def charts(data, summary, folder=None):
         add("structure", "structure", "Capital structure", structure(data))
         for m, series in enumerate(data["series"]):
             add("macro", f"macro_{m + 1}", TITLES.get(series, series), macro(data, series))
-        for i, name in enumerate(scenarios):
+        # A deal of less than a year has no yearly matrix.
+        for i, name in enumerate(scenarios if data["scenarios"][scenarios[0]]["matrices"] else ()):
             add("transitions", f"default_rates_{i + 1}", f"Default rates, {name}",
                 default_rates(data, name), i)
             add("transitions", f"transitions_{i + 1}", f"Transitions, {name}",

@@ -10,12 +10,12 @@ _HERE = pathlib.Path(__file__).parent
 SECTIONS = {
     "macro": ("Macro paths", "Median and 5-95 % band of the paths; lines that coincide hide each "
               "other."),
-    "transitions": ("Rating transitions", "Mean of yearly matrices over macro paths, without "
-                    "cohort, industry and region factors."),
+    "transitions": ("Rating transitions", "Mean over macro paths of yearly matrices, not weighted "
+                    "by the pool, without cohort, industry and region factors."),
     "pool": ("Losses of the pool", "Shares of initial par. VaR and CVaR are of the lifetime loss; "
              "intervals are Monte Carlo errors, not model errors."),
-    "coverage": ("Coverage tests", "Ratios above 300 % are drawn there; below each test the share "
-                 "of paths on which it fails on a date."),
+    "coverage": ("Coverage tests", "The axes of OC ratios end at 200 %, values shown at 300 %. "
+                 "Below each test the share of paths on which it fails on a date."),
     "cash": ("Who gets the cash", "Interest and principal by payee, mean over paths."),
 }
 
