@@ -11,6 +11,7 @@ import pandas as pd
 
 from clo_gen import pipeline
 from clo_gen.assembly import Assembly
+from clo_gen.io.csv_file import read_written
 from clo_gen.io.json_data import read_json
 from clo_gen.io.problems import InputError
 from clo_gen.jobs.run import main_job
@@ -80,8 +81,7 @@ def read_run(folder: str | pathlib.Path) -> Run:
     return Run(folder, summary, read_json(folder / "evaluation.json"),
                tranche_table(summary).set_index(["scenario", "class"]),
                pd.DataFrame.from_dict(pool, orient="index").rename_axis("scenario"),
-               pd.read_csv(folder / "coverage.csv", parse_dates=["date"], keep_default_na=False,
-                           na_values=[""]))
+               read_written(folder / "coverage.csv", parse_dates=["date"]))
 
 
 def run(config: str | pathlib.Path | None = None, *, overrides: Iterable[str] = (),

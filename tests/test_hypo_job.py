@@ -57,7 +57,7 @@ def test_one_deal_with_its_pictures(tmp_path):
                                                "sdr_curve.json"}
     assert report.monitors[0].is_solve and report.monitors[0].stage == "bisection"
     assert pd.read_csv(out / "obligors.csv")["pct"].sum() == pytest.approx(1.0)
-    with pytest.raises(InputError, match="exists; want the name of a new folder"):
+    with pytest.raises(InputError, match="want a new or empty folder"):
         save(report, out)
 
 

@@ -208,6 +208,28 @@ def test_a_keyboard_reads_a_chart(opened):
     assert not figure.find_element("class name", "tip").is_displayed()
 
 
+def test_arrow_keys_reach_every_panel_and_stay_inside(opened):
+    from selenium.webdriver import Keys
+
+    figure = next(f for f in opened.find_elements("css selector", "figure[data-chart]")
+                  if f.is_displayed() and len(panels_of(f)) > 1)
+    panels = panels_of(figure)
+    opened.execute_script("arguments[0].focus()", figure)
+    tip = figure.find_element("class name", "tip")
+    for panel in panels:
+        figure.send_keys(*[Keys.ARROW_RIGHT] * (len(panel["x"]) + 1))
+        seen = [label for label, x in zip(panel["labels"], panel["x"], strict=True)
+                if panel["xlim"][0] <= x <= panel["xlim"][1]]
+        names = {line["name"] for line in panel["lines"]}
+        assert tip.text.splitlines()[0] == seen[-1]
+        assert tip.text.splitlines()[1].split(": ")[0] in names
+        figure.send_keys(Keys.ARROW_DOWN)
+
+
+def panels_of(figure):
+    return json.loads(figure.find_element("tag name", "script").get_attribute("textContent"))
+
+
 def test_hostile_names_neither_run_nor_break_the_layout(driver, page, tmp_path):
     run = read_run_files(page.parent)
     old = [run["summary"]["deal"]["name"], *run["summary"]["scenarios"], *CLASSES[4:7],

@@ -17,12 +17,16 @@ from conftest import SMALL, short_deal
 
 from clo_gen.assembly import assemble
 from clo_gen.io.config import read_config
-from clo_gen.io.folders import choose_folder, new_folder
+from clo_gen.io.csv_file import csv_text, read_csv, read_written, write_csv
+from clo_gen.io.folders import choose_folder, new_file, new_folder, want_new_file
 from clo_gen.io.problems import InputError, WriteError
 from clo_gen.io.tables import config_path
+from clo_gen.jobs import report as jobs_report
+from clo_gen.jobs.export import export_job
 from clo_gen.jobs.other_findings import read_all
-from clo_gen.jobs.report import read_run_files, report_job, write_report
+from clo_gen.jobs.report import read_run_files, report_job, report_sheets, write_report
 from clo_gen.jobs.run import main_job
+from clo_gen.report.workbook import write_workbook
 
 CLASSES = ["A-1", "A-2", "B", "C", "D-1a", "D-1b", "D-2", "E", "subordinated"]
 
@@ -201,6 +205,66 @@ def test_findings_of_a_structure_and_a_hypo_pool_are_drawn(tmp_path):
     assert monitor.hover[0]["lines"][0]["values"] == [50.0, 70.0]
 
 
+def test_findings_of_one_kind_have_sheets_of_their_own(finished, tmp_path):
+    run, long = read_run_files(finished[2]), "a title that no sheet of a workbook can hold whole"
+    found = [{"sheet": long, "frames": [pd.DataFrame({"value": [i]})]} for i in range(3)]
+    write_workbook(tmp_path / "tables.xlsx", report_sheets(run, found))
+    book = openpyxl.load_workbook(tmp_path / "tables.xlsx")
+    own = [sheet for sheet in book if sheet.title[:1].isdigit()]
+    assert [sheet["A2"].value for sheet in own] == [0, 1, 2]
+    assert len({sheet.title.lower() for sheet in book}) == 10
+
+
+def test_one_report_is_drawn_at_a_time_and_leftovers_go(finished, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    shutil.copytree(finished[2], folder)
+    (folder / ".report.partial").mkdir()  # of one that was killed
+    (folder / ".report.partial" / "report.html").write_text("half")
+
+    def draw(draft, run, found):
+        with pytest.raises(InputError, match="another process is working on it"):
+            report_job(folder)
+        for name in ("report.html", "tables.xlsx"):
+            (draft / name).write_text("new")
+        (draft / "figures").mkdir()
+
+    monkeypatch.setattr(jobs_report, "write_report", draw)
+    before = {p.name for p in folder.iterdir()} - {".report.partial"}
+    report_job(folder)
+    assert {p.name for p in folder.iterdir()} == before
+    assert (folder / "report.html").read_text() == "new"
+    assert not list((folder / "figures").iterdir())
+
+    def fail(draft, run, found):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(jobs_report, "write_report", fail)
+    with pytest.raises(InputError, match="cannot be written .No space"):
+        report_job(folder)
+    assert {p.name for p in folder.iterdir()} == before
+    assert (folder / "report.html").read_text() == "new"
+
+
+@pytest.mark.slow
+def test_a_deal_of_less_than_a_year_runs(tmp_path):
+    """No yearly matrix, and an export whose ids stay text."""
+    lines = ["loan_id,current_balance,rate_type,maturity_date,spread_bps,rating"]
+    lines += [f"{i:04d},5500000,float,2026-0{4 + i % 3}-15,340,B" for i in range(1, 101)]
+    (tmp_path / "tape.csv").write_text("\n".join(lines))
+    deal = pathlib.Path(short_deal()[6:-1]).read_text().replace("2038-10-15", "2026-07-15")
+    (tmp_path / "deal.toml").write_text(deal)
+    config, folder = read_config(overrides=[
+        "paths=8", "block=8", 'scenarios=["baseline"]', f"deal='{tmp_path / 'deal.toml'}'",
+        f"tape={{file='{tmp_path / 'tape.csv'}'}}"])
+    _, _, out = main_job(config, folder, tmp_path / "out")
+    data = json.loads((out / "chart_data.json").read_text())
+    assert data["scenarios"]["baseline"]["matrices"] == []
+    assert "transitions_1" not in (out / "report.html").read_text()
+    export_job(out, tmp_path / "parquet")
+    tape = pd.read_parquet(tmp_path / "parquet" / "tape.parquet")
+    assert list(tape["loan_id"][:2]) == ["0001", "0002"] and tape["current_balance"].sum() == 5.5e8
+
+
 def test_held_out_check_is_reported_with_its_baselines(finished):
     check = json.loads((finished[2] / "evaluation.json").read_text())["transitions"]
     assert check["fitted"] == "1999-05 to 2003-12" and check["tested"].startswith("2004-01")
@@ -334,6 +398,36 @@ def test_a_new_folder_is_complete_or_not_there(tmp_path):
         (draft / "new").touch()
         assert not list(out.iterdir())
     assert [p.name for p in out.iterdir()] == ["new"] and not draft.exists()
+
+
+def test_a_new_file_is_complete_or_not_there(tmp_path):
+    out = want_new_file(tmp_path / "out.csv", ".csv", ".json")
+    with pytest.raises(KeyboardInterrupt), new_file(out) as draft:
+        draft.write_text("half")
+        raise KeyboardInterrupt
+    with new_file(out) as draft:
+        draft.write_text("whole")
+        assert not out.exists() and draft.suffix == ".csv"
+    assert [p.name for p in tmp_path.iterdir()] == ["out.csv"] and out.read_text() == "whole"
+    with pytest.raises(InputError, match="out.csv: exists already"):
+        want_new_file(out, ".csv")
+    with pytest.raises(InputError, match="ending in .csv or .json"):
+        want_new_file(tmp_path / "out.xlsx", ".csv", ".json")
+    with pytest.raises(InputError, match="cannot be written"), new_file(out / "x.csv") as draft:
+        draft.write_text("")
+
+
+def test_what_a_table_says_is_read_back(tmp_path):
+    """No cell of a written table is a formula; names such as NA and =1+1 come back as they were."""
+    texts = ["NA", "=1+1", "'=1", "it's =1", "-2", "a,\"b\"", "@x"]
+    frame = pd.DataFrame({"name": texts, "value": [0.5, np.nan, -1, 2, 3, 4, 5]})
+    write_csv(frame, tmp_path / "a.csv")
+    (tmp_path / "b.csv").write_text(csv_text(frame.to_dict("records")))
+    for name in ("a.csv", "b.csv"):
+        assert "\n=" not in (tmp_path / name).read_text()
+        assert list(read_csv(tmp_path / name)["name"]) == texts
+        assert list(read_written(tmp_path / name)["name"]) == texts
+    pd.testing.assert_frame_equal(read_written(tmp_path / "a.csv"), frame)
 
 
 def test_two_commands_do_not_write_into_one_folder(tmp_path):

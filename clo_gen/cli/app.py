@@ -181,16 +181,3 @@ def _compiled():
     except OSError:
         about = [platform.processor(), platform.machine()]
     return pathlib.Path(home) / "clo_gen" / hashlib.sha256(repr(about).encode()).hexdigest()[:12]
-
-
-def save(out, text):
-    """Writes the file `out` in one go: the whole of it or nothing. Raises InputError."""
-    from clo_gen.io.problems import InputError
-
-    draft = out.with_name(out.name + ".partial")
-    try:
-        draft.write_text(text)
-        draft.replace(out)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise InputError(f"--out {out}: cannot be written ({error.strerror})") from None

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from clo_gen.cli import options as o
-from clo_gen.cli.app import DEALS, app, command, overrides, save, set_up_jax
+from clo_gen.cli.app import DEALS, app, command, overrides, set_up_jax
 
 deal_app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Look at deal files.")
 app.add_typer(deal_app, name="deal", rich_help_panel=DEALS)
@@ -56,20 +56,20 @@ def waterfall(
         _show(screen, file)
         return
     set_up_jax()
-    import json
-
     from clo_gen.io.csv_file import write_csv
-    from clo_gen.io.json_data import plain
-    from clo_gen.io.problems import InputError
+    from clo_gen.io.folders import new_file, want_new_file
+    from clo_gen.io.json_data import write_json
     from clo_gen.jobs.waterfall import as_json, as_table, distribute
     from clo_gen.terminal import console
 
-    if out is not None and out.suffix not in (".json", ".csv"):
-        raise InputError(f"--out {out}: want a name ending in .json or .csv")
+    out = None if out is None else want_new_file(out, ".json", ".csv")
     done = distribute(file, collections, rate=rate)
     if out is not None:
-        save(out, json.dumps(plain(as_json(done)), indent=1) if out.suffix == ".json"
-             else write_csv(as_table(done)))
+        with new_file(out) as draft:
+            if out.suffix == ".json":
+                write_json(draft, as_json(done))
+            else:
+                write_csv(as_table(done), draft)
     screen.show(console.distribution_table(done))
     screen.say(*console.happened(done), *done.notes,
                f"in millions; cash in = cash out to {done.conservation_error:.1e} of par")
@@ -114,13 +114,16 @@ def break_even(
     set_up_jax()
     from clo_gen.io.config import read_config
     from clo_gen.io.csv_file import csv_text
+    from clo_gen.io.folders import new_file, want_new_file
     from clo_gen.jobs.break_even import break_even_job
     from clo_gen.terminal import console
 
+    out = None if out is None else want_new_file(out, ".csv")
     read = read_config(config, overrides(set_, tape=tape, deal=deal))
     report = break_even_job(*read, cpr, severity)
     if out is not None:
-        save(out, csv_text(report.rows))
+        with new_file(out) as draft:
+            draft.write_text(csv_text(report.rows), encoding="utf-8")
     screen.show(console.break_even_table(report.title, report.rows))
     screen.say(*report.notes)
     screen.result({"first_loss_cdr": report.rows, "converged": report.converged,
@@ -142,12 +145,10 @@ def hypo(
     clo-gen hypo deal.toml --out pool
     """
     set_up_jax()
-    from clo_gen.io.problems import InputError
-    from clo_gen.jobs.hypo import hypo_job, save
+    from clo_gen.jobs.hypo import hypo_job, place_of, save
     from clo_gen.terminal import console
 
-    if out is not None and out.suffix != ".csv" and out.exists():
-        raise InputError(f"--out {out}: exists; want the name of a new folder")
+    out = None if out is None else place_of(out)
     report = hypo_job(file)
     if out is not None:
         save(report, out)

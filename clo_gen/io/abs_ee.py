@@ -99,11 +99,11 @@ def _loans(months, trust):
     off = months[months["exit"] == "default"].drop_duplicates("loan_id").set_index("loan_id")
     charged = off["chargedoffPrincipalAmount"].reindex(first.index)
     recovered = months.groupby("loan_id", sort=True)["recoveredAmount"].sum()
+    score = first["obligorCreditScore"].where(first["obligorCreditScore"] > 0)  # 0: no score
     loss = charged - recovered.where(charged.notna())
     return pd.DataFrame({
         "loan_id": first.index, "cohort": trust,
-        "risk_cat": band_of(first["obligorCreditScore"].where(first["obligorCreditScore"] > 0)),
-        "credit_score": first["obligorCreditScore"].to_numpy(),
+        "risk_cat": band_of(score), "credit_score": score.to_numpy(),
         "payment_to_income": first["paymentToIncomePercentage"].to_numpy(),
         "orig_month": first["originationDate"].dt.strftime("%Y-%m").to_numpy(),
         "orig_balance": first["originalLoanAmount"].to_numpy(),

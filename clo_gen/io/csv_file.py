@@ -17,9 +17,9 @@ from clo_gen.io.files import checked, refuse_control
 from clo_gen.io.problems import InputError
 
 _CHUNK = 16 * limits.MB
-_FORMULA = re.compile(r"[=+\-@\t\r]")
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_GUARDED = re.compile(r"'(?=[=+\-@\t\r])")
+_GUARDED = re.compile(r"^'(?='*[=+\-@\t\r])")
 
 
 def read_csv(path, *, separator=",", names=None):
@@ -55,8 +55,19 @@ def read_csv(path, *, separator=",", names=None):
         if (frame[name].str.len() > limits.FIELD).any():
             raise InputError(f"{path}: column {str(name)[:80]!r}: a cell of more than "
                              f"{limits.FIELD:,} characters; want a table")
-        frame[name] = frame[name].str.replace(_GUARDED, "", n=1, regex=True) \
-            if frame[name].str.startswith("'").any() else frame[name]
+    return _unguarded(frame)
+
+
+def read_written(path, **options):
+    """The frame that write_csv or csv_text wrote to `path`: numbers as numbers, blanks as nan, any
+    other text (NA too) as it was. `options` are those of pandas.read_csv."""
+    return _unguarded(pd.read_csv(path, keep_default_na=False, na_values=[""], **options))
+
+
+def _unguarded(frame):
+    for name in frame:
+        if frame[name].dtype.kind == "O" and frame[name].str.startswith("'").any():
+            frame[name] = frame[name].str.replace(_GUARDED, "", regex=True)
     return frame
 
 
@@ -70,7 +81,8 @@ def _scan(path, separator):
         file.seek(0)
         while chunk := file.read(_CHUNK):
             refuse_control(path, chunk, start)
-            *lines, tail = (tail + chunk).replace(b"\r", b"\n").split(b"\n")
+            *lines, tail = (tail + chunk).replace(b"\r\n", b"\n").replace(
+                b"\r", b"\n").split(b"\n")
             rows, start = rows + len(lines), start + len(chunk)
             if max(map(len, (*lines, tail))) > limits.LINE_BYTES:
                 raise InputError(f"{path}: a line of over {limits.LINE_BYTES / limits.MB:g} MB; "

@@ -1,4 +1,4 @@
-"""Run folders: complete or not there, never overwritten."""
+"""Folders and files that commands write: complete or not there, never overwritten."""
 
 import contextlib
 import errno
@@ -55,6 +55,36 @@ def new_folder(out: pathlib.Path) -> Iterator[Any]:
             raise
         raise InputError(f"{out}: another command has written there in the meantime; the results "
                          f"of this one are in {draft}") from None
+
+
+def want_new_file(out: pathlib.Path | str, *endings: str) -> pathlib.Path:
+    """The path `out` of a file to be written. Raises InputError where it exists or does not end in
+    one of the `endings`: asked before the work begins."""
+    out = pathlib.Path(out)
+    if out.suffix not in endings:
+        raise InputError(f"--out {out}: want a name ending in {' or '.join(endings)}")
+    if os.path.lexists(out):
+        raise InputError(f"--out {out}: exists already; want the name of a new file, nothing is "
+                         "ever overwritten")
+    return out
+
+
+@contextlib.contextmanager
+def new_file(out: pathlib.Path) -> Iterator[Any]:
+    """A draft, in the folder of `out` and with its ending, that becomes the file `out` when all
+    went well. Raises InputError for what cannot be written, WriteError for a full disk."""
+    draft = out.with_name(f".{uuid.uuid4().hex[:12]}{_UNFINISHED}{out.suffix}")
+    try:
+        try:
+            yield draft
+            draft.replace(out)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        if error.errno in _FULL:
+            raise WriteError(f"{out}: {error.strerror}; nothing of it is left") from None
+        raise InputError(f"--out {out}: cannot be written ({error.strerror}); want the name of a "
+                         "file that can be") from None
 
 
 def claim(out, fill):
@@ -163,8 +193,8 @@ def choose_folder(name: str, out: pathlib.Path | None, *, joins: bool = False) -
             raise InputError(f"--out {out}: cannot be written ({error.strerror}); want a folder "
                              "that can be made") from None
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise InputError(f"--out {out}: exists already; want a new or empty folder, runs are "
-                             "never overwritten")
+            raise InputError(f"--out {out}: exists already; want a new or empty folder, "
+                             "nothing is ever overwritten")
         return out
     folder, number = pathlib.Path("runs") / name, 2
     while folder.exists() or draft_of(folder).exists():

@@ -112,10 +112,11 @@ def _unpacked(origination, performance):
     checked(path, limits.TABLE_BYTES)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            yield *_members(path, pathlib.Path(folder)), str(path)
+            first, second = _members(path, pathlib.Path(folder))
         except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError,
                 zlib.error) as error:
             raise InputError(f"{path}: not a readable zip file ({str(error)[:200]})") from None
+        yield first, second, str(path)
 
 
 def _members(path, folder):

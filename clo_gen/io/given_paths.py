@@ -61,7 +61,8 @@ def _judged(path, series):
                for name in series]
     columns = (Column("scenario"), Column("path", "integer", low=1),
                Column("month", "integer", low=1), *numbers)
-    return read_judged(path, columns, optional=("scenario",), filled=("path", "month", *series))
+    return read_judged(path, columns, optional=("scenario",),
+                       filled=("scenario", "path", "month", *series))
 
 
 def _stacked(table, series, months, problems):

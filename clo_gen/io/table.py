@@ -132,7 +132,7 @@ def read_judged(path: pathlib.Path | str, columns: Sequence[Column], *,
     need_columns(frame, (c.name for c in columns if c.name not in optional), problems)
     problems.raise_if_any()
     table = judge(frame, columns, problems, row_label)
-    need_cells(frame, filled, problems)
+    need_cells(frame, [name for name in filled if name in frame], problems)
     return table, problems
 
 

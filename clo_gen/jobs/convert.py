@@ -39,6 +39,9 @@ def convert_job(kind, files, out=None, *, trust=None, default_days=None):
         raise InputError(f"{kind}: want one of {', '.join(KINDS)}")
     if default_days is not None and not 30 <= default_days <= 3600:
         raise InputError(f"--default-days {default_days}: want days from 30 to 3600")
+    if trust is not None and kind != "auto-loans":
+        raise InputError(f"--trust {trust}: for auto-loans only; loans of {kind} are in the cohort "
+                         "of their first payment's year")
     payments = {}
     if kind == "freddie-mac":
         if len(files) not in (1, 2):

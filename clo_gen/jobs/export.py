@@ -11,7 +11,7 @@ import pyarrow.parquet
 
 from clo_gen.io.checkpoint import read_arrays
 from clo_gen.io.csv_file import read_csv
-from clo_gen.io.folders import choose_folder, new_folder
+from clo_gen.io.folders import choose_folder, new_file, new_folder, want_new_file
 from clo_gen.io.json_data import read_json, write_json
 from clo_gen.io.oracle_write import oracle_data
 from clo_gen.io.problems import InputError
@@ -122,16 +122,9 @@ def oracle_job(deal, collections, out, *, rate=0.07):
 
     Raises InputError for bad input, for terms that the schema cannot say, and where `out` exists.
     """
-    out = pathlib.Path(out)
-    if out.suffix != ".json" or out.exists():
-        raise InputError(f"--out {out}: want the name of a new file ending in .json")
+    out = want_new_file(out, ".json")
     done = distribute(deal, collections, rate=rate)
     data = oracle_data(done.deal, done.collections, expected=as_json(done))
-    draft = out.with_name(out.name + ".partial")
-    try:
+    with new_file(out) as draft:
         write_json(draft, data)
-        draft.replace(out)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise InputError(f"--out {out}: cannot be written ({error.strerror})") from None
     return done

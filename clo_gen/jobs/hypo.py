@@ -2,7 +2,6 @@
 
 import dataclasses
 import pathlib
-import shutil
 
 import jax
 import numpy as np
@@ -13,6 +12,7 @@ from clo_gen.hypo.entry import judged_discrete, judged_formula
 from clo_gen.hypo.monitor import sdr_at
 from clo_gen.hypo.problem import formula_problem, pool_of, pool_size
 from clo_gen.io.csv_file import write_csv
+from clo_gen.io.folders import choose_folder, new_file, new_folder, want_new_file
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import InputError, Problems, collect_complaints
 from clo_gen.io.table import Column, judge, read_table
@@ -186,28 +186,27 @@ def _row(deal, pool, monitor):
         f"monitor_{k}": v for k, v in monitor.sdr_diag.items()}
 
 
+def place_of(out):
+    """The path that save writes to: a .csv or a folder. Raises InputError where it is there."""
+    out = pathlib.Path(out)
+    if out.suffix == ".csv":
+        return want_new_file(out, ".csv")
+    return choose_folder(out.name, out)
+
+
 def save(report: HypoReport, out):
     """Writes the results: a CSV of all deals, or for one deal a new folder with results.csv,
     obligors.csv, pool.png and, with a monitor, sdr_curve.json. Raises InputError when that
     cannot be; then nothing is left."""
-    rows, out = pd.DataFrame(report.rows()), pathlib.Path(out)
+    rows, out = pd.DataFrame(report.rows()), place_of(out)
     if out.suffix != ".csv" and len(report.pools) > 1:
         raise InputError(f"--out {out}: want a name ending in .csv for a table of deals")
-    if out.suffix != ".csv" and out.exists():
-        raise InputError(f"--out {out}: exists; want the name of a new folder")
-    draft = out.with_name(out.name + ".partial")
-    try:
-        if out.suffix == ".csv":
+    if out.suffix == ".csv":
+        with new_file(out) as draft:
             write_csv(rows, draft)
-        else:
+    else:
+        with new_folder(out) as draft:
             _write_folder(draft, report, rows)
-        draft.replace(out)
-    except OSError as error:
-        raise InputError(f"--out {out}: cannot be written ({error.strerror})") from None
-    finally:
-        if draft.is_dir():
-            shutil.rmtree(draft)
-        draft.unlink(missing_ok=True)
 
 
 def _write_folder(folder, report, rows):
@@ -215,7 +214,6 @@ def _write_folder(folder, report, rows):
 
     rated = report.monitors[0] or report.pools[0]
     obligors = rated["obligors"] if isinstance(rated, dict) else rated.obligors
-    folder.mkdir(parents=True)
     write_csv(rows, folder / "results.csv")
     write_csv(rated.to_frame(), folder / "obligors.csv", index=True)
     curve = sdr_curve(report)

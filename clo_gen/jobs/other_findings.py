@@ -3,8 +3,8 @@
 import pathlib
 
 import numpy as np
-import pandas as pd
 
+from clo_gen.io.csv_file import read_written
 from clo_gen.io.json_data import read_json
 from clo_gen.io.problems import Problems
 from clo_gen.plots import correlation, sensitivity, structuring, svg, tail
@@ -62,11 +62,6 @@ def read_all(folders):
     return [section for _, section in sorted(found, key=lambda pair: pair[0])]
 
 
-def _read(path):
-    """A table as numbers and text; a name such as NA stays one."""
-    return pd.read_csv(path, keep_default_na=False, na_values=[""])
-
-
 def _section(title, folder, note, charts, *frames):
     return {"title": title, "sheet": title.lower(), "note": f"{note} ({folder.name})",
             "charts": [(chart, None, None) for chart in charts],
@@ -89,7 +84,7 @@ def _table(frame):
 
 
 def _sensitivity(folder, key):
-    check = _read(folder / "check.csv")
+    check = read_written(folder / "check.csv")
     about, charts = read_json(folder / "summary.json"), []
     for n, (outcome, rows) in enumerate(check.groupby("outcome", sort=False), 1):
         figure = new_figure(4.4, 0.24 * len(rows) + 1.1, fits=True)
@@ -106,7 +101,7 @@ def _sensitivity(folder, key):
 
 
 def _attribution(folder, key):
-    rows, about = _read(folder / "attribution.csv"), read_json(folder / "summary.json")
+    rows, about = read_written(folder / "attribution.csv"), read_json(folder / "summary.json")
     between = " to ".join(about["between"])
     return _section("Attribution", folder, f"What the difference is made of: {between}", [],
                     rows.pivot_table(index="outcome", columns="factor", values="share", sort=False)
@@ -115,7 +110,7 @@ def _attribution(folder, key):
 
 def _correlation(folder, key):
     about = read_json(folder / "summary.json")
-    pairs = _read(folder / "default_correlation.csv")
+    pairs = read_written(folder / "default_correlation.csv")
     figure = new_figure(fits=True)
     columns = [(when, about[when]["share"], np.array(about[when]["share_error"], float))
                for when in ("before", "after") if about[when] is not None]
@@ -130,7 +125,7 @@ def _correlation(folder, key):
 
 
 def _tail(folder, key):
-    title, rows = read_json(folder / "tail.json")["title"], _read(folder / "tail.csv")
+    title, rows = read_json(folder / "tail.json")["title"], read_written(folder / "tail.csv")
     charts = []
     if {f"{n}{w}" for n in ("plain", "tilted") for w in ("", "_half_width")} <= set(rows.columns):
         figure = new_figure(fits=True)
@@ -142,7 +137,7 @@ def _tail(folder, key):
 
 
 def _structure(folder, key):
-    rows, about = _read(folder / "classes.csv"), read_json(folder / "summary.json")
+    rows, about = read_written(folder / "classes.csv"), read_json(folder / "summary.json")
     names = [str(name) for name in rows["class"]]
     figure = new_figure(fits=True)
     ax = structuring.sizes(figure.add_subplot(), names, rows["size_before"] / 1e6,
@@ -161,13 +156,13 @@ def _structure(folder, key):
 
 
 def _reverse_stress(folder, key):
-    years = _read(folder / "years.csv")
+    years = read_written(folder / "years.csv")
     return _section("Reverse stress", folder, "The likeliest macro paths of the event, by year",
                     [], years)
 
 
 def _hypo(folder, key):
-    obligors, results = _read(folder / "obligors.csv"), _read(folder / "results.csv")
+    obligors, results = read_written(folder / "obligors.csv"), read_written(folder / "results.csv")
     share = obligors["pct"].sort_values(ascending=False)
     figure = new_figure(fits=True)
     ladder = obligor_ladder(figure.add_subplot(), share.to_numpy())

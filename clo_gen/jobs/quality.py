@@ -3,7 +3,6 @@
 import dataclasses
 import datetime
 import functools
-import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +12,7 @@ from clo_gen.hypo.quality import names_of_tests, quality, with_recovery_modifier
 from clo_gen.hypo.records import DiversityTable, Positions, QualityLimits
 from clo_gen.io.config import RecoveryConfig, cutoff_month
 from clo_gen.io.csv_file import csv_text
+from clo_gen.io.folders import new_file, want_new_file
 from clo_gen.io.hypo_tables import diversity_table, moodys_rating_factors
 from clo_gen.io.macro import read_macro
 from clo_gen.io.problems import InputError, collect_complaints
@@ -47,9 +47,7 @@ def quality_job(tape_path, limits_path, *, cutoff, out=None, before=None, indice
     column map (TOML). Raises InputError with every problem. Wants jax's double precision: ties
     and table steps are judged to 1e-9.
     """
-    cutoff, out = _date(cutoff), None if out is None else pathlib.Path(out)
-    if out is not None and out.suffix != ".csv":
-        raise InputError(f"--out {out}: want a name ending in .csv")
+    cutoff, out = _date(cutoff), None if out is None else want_new_file(out, ".csv")
     indices, notes = (indices, ()) if indices else _sofr(cutoff)
     column_map = read_column_map(columns) if columns else ColumnMap()
     read = functools.partial(
@@ -67,7 +65,8 @@ def quality_job(tape_path, limits_path, *, cutoff, out=None, before=None, indice
         found = _quality(positions_of(*portfolio), terms, found)
     rows = _rows(found, held[0], terms, has_before=before is not None)
     if out is not None:
-        _save(out, rows)
+        with new_file(out) as draft:
+            draft.write_text(csv_text(rows), encoding="utf-8")
     return QualityReport(rows, (*notes, *held[0].notes))
 
 
@@ -202,13 +201,3 @@ def _rows(found, held, terms, *, has_before):
         "threshold": None, "cushion": None, "passes": None, "maintained": None,
         **{key: x[q].item() for key, x in columns.items() if limited[q]},
     } for q, name in enumerate(names))
-
-
-def _save(out, rows):
-    draft = out.with_name(out.name + ".partial")
-    try:
-        draft.write_text(csv_text(rows), encoding="utf-8")
-        draft.replace(out)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise InputError(f"--out {out}: cannot be written ({error.strerror})") from None

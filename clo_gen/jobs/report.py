@@ -2,11 +2,11 @@
 
 import pathlib
 import shutil
-import tempfile
 
 import pandas as pd
 
-from clo_gen.io.folders import draft_of
+from clo_gen.io.csv_file import read_written
+from clo_gen.io.folders import alone, draft_of
 from clo_gen.io.json_data import read_json
 from clo_gen.io.problems import InputError
 from clo_gen.jobs import other_findings
@@ -25,7 +25,8 @@ def report_job(folder, others=()):
     are taken too, where they say that they are of its tape and deal). Returns the names of the
     findings taken, and those of the folders beside it that were left out.
 
-    Raises InputError for a folder that is no run, or that no other command has written.
+    Raises InputError for a folder that is no run, or that no other command has written, and while
+    another process draws this report.
     """
     folder = pathlib.Path(folder).resolve()
     run = read_run_files(folder)
@@ -34,16 +35,26 @@ def report_job(folder, others=()):
     left_out = [name for name in left_out if name not in {f.name for f in taken}]
     found = other_findings.read_all(taken)
     try:
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".report") as draft:
-            draft = pathlib.Path(draft)  # type: ignore[assignment]
-            write_report(draft, run, found)
-            for name in FILES:
-                if (folder / name).is_dir():
-                    shutil.rmtree(folder / name)
-                (draft / name).replace(folder / name)  # type: ignore[operator]
+        with alone(folder, "summary.json"):
+            _replace(folder, run, found)
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror})") from None
     return [f["title"] for f in found], left_out
+
+
+def _replace(folder, run, found):
+    """Writes all before the first of the old files goes, which then takes some renames."""
+    draft = folder / ".report.partial"
+    shutil.rmtree(draft, ignore_errors=True)  # of one that was killed
+    try:
+        (draft / "old").mkdir(parents=True)
+        write_report(draft, run, found)
+        for name in FILES:
+            if (folder / name).exists():
+                (folder / name).rename(draft / "old" / name)
+            (draft / name).rename(folder / name)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def read_run_files(folder):
@@ -54,8 +65,7 @@ def read_run_files(folder):
     try:
         evaluation, data = (read_json(folder / name)
                             for name in ("evaluation.json", "chart_data.json"))
-        # A test may be called NA.
-        coverage = pd.read_csv(folder / "coverage.csv", keep_default_na=False, na_values=[""])
+        coverage = read_written(folder / "coverage.csv")
         _ = data["scenarios"], data["classes"], data["tests"], evaluation["transitions"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder}: {error}; want a folder written by this version of clo-gen "
@@ -70,10 +80,11 @@ def write_report(draft, run, found=()):
     charts = run_charts.charts(run["data"], run["summary"], draft / "figures")
     colors = [color_of(name, i) for i, name in enumerate(run["summary"]["scenarios"])]
     write_page(draft / "report.html", run, charts, found, colors)
-    write_workbook(draft / "tables.xlsx", _sheets(run, found))
+    write_workbook(draft / "tables.xlsx", report_sheets(run, found))
 
 
-def _sheets(run, found):
+def report_sheets(run, found):
+    """{sheet: (columns, rows)} of the workbook; findings have sheets of their own."""
     s = run["summary"]
     pool = pd.DataFrame([{"scenario": name} | {k: v for k, v in c["portfolio"].items()
                                                if not isinstance(v, list)}
@@ -93,7 +104,7 @@ def _sheets(run, found):
     sheets = {name: (list(t.columns), t.astype(object).itertuples(index=False))
               for name, t in tables.items()}
     for number, f in enumerate(found, 1):
-        for frame in f["frames"]:
-            sheets[f"{number} {f['sheet']}"] = (list(frame.columns), frame.astype(
-                object).itertuples(index=False))
+        for part, frame in enumerate(f["frames"], 1):
+            name = f"{number} {f['sheet']}" if part == 1 else f"{number}.{part} {f['sheet']}"
+            sheets[name] = (list(frame.columns), frame.astype(object).itertuples(index=False))
     return sheets

@@ -11,10 +11,10 @@ import numpy as np
 from clo_gen.assembly import load_macro
 from clo_gen.io.config import cutoff_month
 from clo_gen.io.deal import read_deal
-from clo_gen.io.folders import choose_folder, new_folder
+from clo_gen.io.folders import choose_folder, new_file, new_folder, want_new_file
 from clo_gen.io.given_paths import read_sets, write_paths
 from clo_gen.io.json_data import read_json, write_json
-from clo_gen.io.problems import InputError, Problems
+from clo_gen.io.problems import Problems
 from clo_gen.macro_model import macro_model_of
 from clo_gen.plots.run import TITLES, write_macro_figure
 from clo_gen.terminal.console import new_table
@@ -185,11 +185,8 @@ def plot_job(folders, out):
 
     Raises InputError for a folder that clo-gen scenario did not write, or for other series.
     """
-    problems, sets, series, past, out = Problems("scenario plot"), {}, None, None, pathlib.Path(out)
-    if out.suffix not in (".png", ".svg"):
-        problems.add("--out", str(out), "a name ending in .png or .svg")
-    if out.exists():
-        problems.add("--out", str(out), "the name of a new file")
+    out = want_new_file(out, ".png", ".svg")
+    problems, sets, series, past = Problems("scenario plot"), {}, None, None
     for folder in map(pathlib.Path, folders):
         try:
             about = read_json(folder / "summary.json")
@@ -206,8 +203,6 @@ def plot_job(folders, out):
             label = f"{folder.name} {name}".strip()
             sets[label if label not in sets else f"{folder} {name}".strip()] = values
     problems.raise_if_any()
-    try:
-        write_macro_figure(out, series, past, sets)
-    except OSError as error:
-        raise InputError(f"--out {out}: cannot be written ({error.strerror})") from None
+    with new_file(out) as draft:
+        write_macro_figure(draft, series, past, sets)
     return list(sets)

@@ -59,7 +59,7 @@ def _number(x):
     """A number for a reader; text as it is."""
     if not isinstance(x, int | float) or isinstance(x, bool):
         return x
-    return f"{x:,.0f}" if abs(x) >= 1e4 else f"{x:.4g}"
+    return f"{x:,.0f}" if abs(x) >= 9999.5 else f"{x:.4g}"
 
 
 def _percent(x):

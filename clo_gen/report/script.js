@@ -59,11 +59,18 @@ document.querySelectorAll("figure[data-chart]").forEach((figure) => {
   svg.addEventListener("pointerleave", hide);
   figure.tabIndex = 0;
   figure.addEventListener("keydown", (event) => {
-    const step = {ArrowRight: 1, ArrowLeft: -1}[event.key];
-    if (!step) return event.key === "Escape" ? hide() : undefined;
+    if (event.key === "Escape") return hide();
+    const step = {ArrowRight: 1, ArrowLeft: -1}[event.key] || 0;
+    const other = {ArrowDown: 1, ArrowUp: -1}[event.key] || 0;
+    if (!step && !other) return;
+    if (other && panels.length < 2) return;
     event.preventDefault();
-    const [panel, i] = at || [0, -1];
-    show(panel, Math.max(0, Math.min(panels[panel].x.length - 1, i + step)));
+    const [from, i] = at || [0, -1];
+    const panel = Math.max(0, Math.min(panels.length - 1, from + (at ? other : 0)));
+    const {x, xlim: [first, last]} = panels[panel];
+    // Only values inside the axis have a place to be shown at.
+    const seen = [...x.keys()].filter((k) => x[k] >= first && x[k] <= last);
+    if (seen.length) show(panel, Math.max(seen[0], Math.min(seen[seen.length - 1], i + step)));
   });
   figure.addEventListener("blur", hide);
 });
