@@ -11,7 +11,8 @@ from clo_gen.evaluate import recovery as evaluate_recovery
 from clo_gen.evaluate import trajectory as evaluate_trajectory
 from clo_gen.evaluate import transition as evaluate_transition
 from clo_gen.io.files import FileName
-from clo_gen.io.toml import Record
+from clo_gen.io.problems import unknown_names
+from clo_gen.io.toml import Record, said_of
 from clo_gen.models.macro_cvae import MacroCvaeConfig
 from clo_gen.models.transition import TransitionConfig
 from clo_gen.train import macro, recovery, trajectory, transition
@@ -29,13 +30,12 @@ def table_of(kind):
         wrong = []
         for key, entry in value.items():
             if key not in known:
-                wrong.append(f"{key}: unknown key; known keys here: {', '.join(known)}")
+                wrong += unknown_names([key], known)
                 continue
             try:
                 known[key].validate_python(entry, strict=not isinstance(entry, int))
             except ValidationError as error:
-                wanted = error.errors()[0]["msg"].removeprefix("Input should be ")
-                wrong.append(f"{key}: {entry!r}; want {wanted}")
+                wrong.append(f"{key}: {entry!r}; want {said_of(error.errors()[0])}")
         if wrong:
             raise ValueError("; ".join(wrong))
         return kind(**value)

@@ -85,7 +85,7 @@ def test_values_above_what_they_stand_for_are_refused(tmp_path, header, values, 
     ([(",88\n", ",87\n")], r"row 3: end_performing \+ .* want 0.930000, end_performing of the row"),
     ([("0.5,0.5", "2.5,0.5")], r"row 3: recovery \+ loss so far exceed the defaults"),
     ([("pay_date", "paydate")], "column pay_date: missing"),
-    ([("collection_end", "collected")], "column collected: unknown; known are pay_date"),
+    ([("collection_end", "collected")], "collected: unknown column, perhaps collection_end; known columns"),
     ([(ROWS[ROWS.index("2026"):], "")], "no rows; want a header and at least one row"),
 ])
 def test_bad_collections_are_refused(tmp_path, changes, message):
@@ -127,7 +127,7 @@ BAD = [
     ([((*D, "notes"), None)], "deal.notes: missing"),
     ([((*D, "closing"), "soon")], "deal.closing: 'soon'; want a date such as 2026-01-15"),
     ([((*D, "notes", 1, "balance"), "x")], r"deal.notes\[2\].balance: 'x'; want a valid number"),
-    ([((*D, "notes", 1, "balance"), -5)], r"deal.notes\[2\].balance: -5; want greater than 0"),
+    ([((*D, "notes", 1, "balance"), -5)], r"deal.notes\[2\].balance: -5; want more than 0"),
     ([((*D, "notes", 1, "name"), "A")], "notes: 'A'; want each name once"),
     ([((*D, "notes", 1, "rate"), None)], r"deal.notes \(B\): want either rate or rate_by_pay_date"),
     ([((*D, "notes", 1, "day_count"), "BUS")], r"deal.notes\[2\].day_count: 'BUS'; want 'ACT/360'"),

@@ -62,8 +62,8 @@ def test_a_date_distributes_only_what_was_collected_by_then(tmp_path):
     ([('through = "B"', 'through = "Z"')], r"tests\[1\] \(A/B OC\), through: 'Z'; want a debt"),
     ([("trigger = 1.2158", "trigger = 0.9")], "an OC trigger above 1"),
     ([("trigger = 1.2158", 'trigger = "high"')], r"tests\[1\]\.trigger: 'high'; want a valid num"),
-    ([("target_par", "targt_par")], "targt_par: unknown key; known keys here: name, source"),
-    ([("spread_bps = 135,", "spread = 135,")], r"notes\[1\]\.spread: unknown key; .*spread_bps"),
+    ([("target_par", "targt_par")], "targt_par: unknown key, perhaps target_par; known keys here: name, source"),
+    ([("spread_bps = 135,", "spread = 135,")], r"notes\[1\]\.spread: unknown key, perhaps spread_bps; known"),
     ([("spread_bps = 135,", "")], r"notes\[1\] \(A-1\): want either spread_bps or rate"),
     ([("first_payment = 2026-01-15", "first_payment = 2025-01-15")], "want closing < first_pay"),
     ([('name = "A-2"', 'name = "A-1"')], "notes: 'A-1'; want each name once"),
@@ -91,7 +91,7 @@ accelerated = [{ op = "pay_residual_to_equity" }]''')], "no event_of_default eve
      r"notes\[1\] \(A-1\).refinance: want a new spread_bps, as the class has"),
     ([('bps = 135,', 'bps = 135, refinance = { date = 2027-01-16, spread_bps = 9 },')],
      r"refinance.date: '2027-01-16'; want a payment date before maturity"),
-    ([("balance = 330_000_000", "balance = -1")], r"notes\[1\]\.balance: -1; want greater than 0"),
+    ([("balance = 330_000_000", "balance = -1")], r"notes\[1\]\.balance: -1; want more than 0"),
 ])
 def test_bad_deals_are_refused(tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
@@ -114,6 +114,27 @@ def test_a_deal_given_as_another_file_is_recognised(tmp_path):
         read_config(overrides=["notes='x'"])
     with pytest.raises(InputError, match="oddity: unknown key"):  # and a deal is read as one
         read_deal(edited(tmp_path, ('name = ', 'oddity = 1\nname = ')))
+
+
+@pytest.mark.parametrize("file, kind", [
+    ("quickstart.toml", "a run config; .* clo-gen run FILE"), ("stage1.toml", "a training config"),
+    ("hypo/us_2016.toml", "limits of a hypo pool"), ("scenarios.toml", "a scenario file"),
+    ("limits/us_2016.toml", "limits of a portfolio")])
+def test_another_file_given_as_a_deal_is_recognised(file, kind):
+    with pytest.raises(InputError, match=f"{file}: {kind}"):
+        read_deal(config_path(file))
+
+
+def test_what_is_known_is_said_once_and_what_was_meant_is_guessed(tmp_path):
+    with pytest.raises(InputError) as error:
+        read_deal(edited(tmp_path, ("name = ", "curency = 'X'\noddity = 1\nname = "), (
+            "spread_bps = 135,", "sprd_bps = 135,")))
+    lines = str(error.value).splitlines()
+    assert sum("known keys here" in line for line in lines) == 2  # of the deal, and of a note
+    assert any(line.startswith("  curency: unknown key, perhaps currency; known") for line in lines)
+    assert "  oddity: unknown key" in lines
+    assert any(line.startswith("  notes[1].sprd_bps: unknown key, perhaps spread_bps")
+               for line in lines)
 
 
 def test_standard_lists_written_out_are_the_same_deal(tmp_path):
@@ -145,9 +166,9 @@ def test_broken_toml_is_refused(tmp_path, content, message):
 
 
 @pytest.mark.parametrize("setting,message", [
-    ("pathes=5", "pathes: unknown key; known keys here: name, seed, paths"),
+    ("pathes=5", "pathes: unknown key, perhaps paths; known keys here: name, seed, paths"),
     ("paths=many", "paths: 'many'; want a valid integer"),
-    ("paths=0", "paths: 0; want greater than or equal to 2"),
+    ("paths=0", "paths: 0; want at least 2"),
     ("macro.generator=gan", "macro.generator: 'gan'; want 'var', 'block_bootstrap', 'cvae' or "
                             "'paths'"),
     ('macro.series=["vix","policy_rate"]', "macro.series: 'vix'; want one of gdp_growth_yoy"),

@@ -65,7 +65,7 @@ def test_one_deal_with_its_pictures(tmp_path):
     ("17:0.05", "17-5", "row 2, force_low: '17-5'; want text such as 17:0.05"),
     ("5x0.025", "5*0.025", "row 2, ob_exceptions: '5*0.025'; want text such as"),
     (",55,", ",,", "row 2, dscore_min: missing"), (",55,", ",x,", "row 2, dscore_min: 'x'; want"),
-    ("force_low", "forced", "column forced: unknown; known columns: deal, pool_par"),
+    ("force_low", "forced", "forced: unknown column; known columns here: deal, pool_par"),
     ("5x0.025", "5x0.01", "row 2 (a): 1 problem\n  ob_exceptions[1]: 0.01; want more than ob_max"),
 ])
 def test_wrong_tables(deals, old, new, part):

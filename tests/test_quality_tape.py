@@ -115,8 +115,8 @@ def test_every_complaint_about_limits_at_once(tmp_path):
     with pytest.raises(InputError) as error:
         read_limits(path)
     text = str(error.value)
-    for part in ("limits.diversity_min: -1; want", "limits.warf_maximum: unknown key; known keys",
-                 "limits.warf_recovery_base", "limits.warr_min: 45; want less than or equal to 1",
+    for part in ("limits.diversity_min: -1; want", "limits.warf_maximum: unknown key, perhaps warf_max; known keys",
+                 "limits.warf_recovery_base", "limits.warr_min: 45; want at most 1",
                  "limits.obligor_exceptions: '5x0.015'; want shares above obligor_max (0.02)",
                  "limits.industry_exceptions: 'two at 12 %'; want exceptions such as",
                  "limits.groups[1].rating_below: 'B7'; want a notch", "limits.groups[2]",

@@ -99,7 +99,7 @@ def test_the_first_periods_of_a_deal_are_its_own_dates(name):
 @pytest.mark.parametrize("change,message", [
     (lambda f: f.drop(columns="index"), "column index: missing; want the SOFR fixing"),
     (lambda f: f.drop(columns="default"), "column default: missing"),
-    (lambda f: f.assign(typo=1), "column typo: unknown; known are"),
+    (lambda f: f.assign(typo=1), "typo: unknown column; known columns here: pay_date"),
     (lambda f: f.assign(pay_date=f.pay_date.iloc[::-1].to_numpy()), "want a date after"),
     (lambda f: f.assign(interest=-1.0), r"row 2, interest: '-1.0'; want a number of at least 0"),
     (lambda f: f.assign(recovery=1e9), "recovery . loss so far exceed the defaults"),

@@ -165,8 +165,8 @@ def _check_keys(deal, judge):
     """Raises InputError for arguments that are missing or unknown."""
     known = inspect.signature(judge).parameters
     problems = Problems(deal.get("source", "deal"))
-    for name in set(deal) - set(known):
-        problems.say(f"{name}: unknown; want one of {', '.join(k for k in known if k != 'source')}")
+    problems.unknown([name for name in deal if name not in known],
+                     [name for name in known if name != "source"], what="argument")
     for name, parameter in known.items():
         if parameter.default is parameter.empty and name not in deal:
             problems.say(f"{name}: missing")

@@ -54,8 +54,9 @@ def judge_collections(frame: pd.DataFrame, problems: Problems, *, par: float,
     missing = [name for name in REQUIRED if name not in frame]
     for name in missing:
         problems.say(f"column {name}: missing; want {', '.join(REQUIRED)}")
-    for name in set(frame.columns.astype(str)) - set(REQUIRED) - set(OPTIONAL):
-        problems.say(f"column {name}: unknown; known are {', '.join((*REQUIRED, *OPTIONAL))}")
+    known = (*REQUIRED, *OPTIONAL)
+    problems.unknown([name for name in frame.columns.astype(str) if name not in known], known,
+                     what="column")
     if missing:
         return None
     if not len(frame):

@@ -64,8 +64,8 @@ def want_new_file(out: pathlib.Path | str, *endings: str) -> pathlib.Path:
     if out.suffix not in endings:
         raise InputError(f"--out {out}: want a name ending in {' or '.join(endings)}")
     if os.path.lexists(out):
-        raise InputError(f"--out {out}: exists already; want the name of a new file, nothing is "
-                         "ever overwritten")
+        raise InputError(f"--out {out}: exists already; want the name of a new file, what is "
+                         "there is never overwritten")
     return out
 
 
@@ -194,7 +194,7 @@ def choose_folder(name: str, out: pathlib.Path | None, *, joins: bool = False) -
                              "that can be made") from None
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise InputError(f"--out {out}: exists already; want a new or empty folder, "
-                             "nothing is ever overwritten")
+                             "what is there is never overwritten")
         return out
     folder, number = pathlib.Path("runs") / name, 2
     while folder.exists() or draft_of(folder).exists():

@@ -1,6 +1,7 @@
 """Complaints about a user's input: collected, then raised all at once."""
 
-from collections.abc import Callable, Iterable
+import difflib
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 _LONGEST = 2_000  # characters of a line of a message
@@ -49,6 +50,12 @@ class Problems:
     def say(self, sentence: str) -> None:
         self.found.append(sentence)
 
+    def unknown(self, names: Iterable[str], known: Collection[str], *, place: str = "",
+                what: str = "key") -> None:
+        """Complains of each of the `names` at a `place` ("notes[1]."): what it may have been meant
+        to be, and, once, all that are `known` there."""
+        self.found += unknown_names(names, known, place=place, what=what)
+
     def raise_if_any(self) -> None:
         if not self.found:
             return
@@ -58,6 +65,18 @@ class Problems:
         count = "1 problem" if len(self.found) == 1 else f"{len(self.found)} problems"
         head = f"{_one_line(self.source)}: {count}"
         raise InputError("\n".join([head, *(f"  {line}" for line in lines)]))
+
+
+def unknown_names(names: Iterable[str], known: Collection[str], *, place: str = "",
+                  what: str = "key") -> list[str]:
+    """The complaints of Problems.unknown."""
+    out = []
+    for n, name in enumerate(names):
+        said = f"{place}{name}: unknown {what}"
+        near = difflib.get_close_matches(str(name), known, 1, 0.75)
+        said += f", perhaps {near[0]}" if near else ""
+        out.append(said if n else f"{said}; known {what}s here: {', '.join(known)}")
+    return out
 
 
 def collect_complaints(calls: Iterable[Callable]) -> list[Any]:

@@ -83,9 +83,8 @@ def _step(given, list_name, place, names, problems):
     if account not in names.accounts:
         problems.add(f"{place}.from", account, "an account: " + ", ".join(names.accounts))
     keys = {k.strip("[]"): k.startswith("[") for k in _KEYS[op]}
-    for key in set(given) - set(keys):
-        problems.say(f"{place}.{key}: unknown key; known keys here: "
-                     + ", ".join(["op", "from", *keys]))
+    problems.unknown([key for key in given if key not in keys], ["op", "from", *keys],
+                     place=f"{place}.")
     values = {}
     for key, optional in keys.items():
         if key in given:

@@ -19,7 +19,16 @@ class Record(pydantic.BaseModel):
                                        allow_inf_nan=False)
 
 
-_DEAL = {"target_par", "notes", "waterfall"}  # what every deal file has, and no other file
+# What files of a kind have, and those of no other: (keys, kind, the command that takes one).
+_KINDS = (
+    ({"target_par", "notes", "waterfall"}, "a deal",
+     "clo-gen run --deal FILE, or clo-gen deal check FILE"),
+    ({"paths", "scenarios"}, "a run config", "clo-gen run FILE"),
+    ({"transition"}, "a training config", "clo-gen train FILE"),
+    ({"pool_par", "dscore_min"}, "limits of a hypo pool", "clo-gen hypo FILE"),
+    ({"limits"}, "limits of a portfolio", "clo-gen quality TAPE --limits FILE"),
+    ({"shape"}, "a scenario file", 'scenario_file = "FILE" in a run config'),
+)
 
 
 def load_toml(path: str | pathlib.Path) -> dict[str, Any]:
@@ -49,13 +58,35 @@ def parse(data: Any, model: Any, source: Any) -> Any:
     try:
         return model.model_validate(_tuples(data))
     except pydantic.ValidationError as error:
-        if _DEAL <= data.keys() and _DEAL.isdisjoint(model.model_fields):
-            raise InputError(f"{source}: a deal; this command starts from another file; want "
-                             "clo-gen run --deal FILE, or clo-gen deal check FILE") from None
-        problems = Problems(source)
+        refuse_other_kind(data, model.model_fields, source)
+        problems, extra = Problems(source), {}  # type: ignore[var-annotated]
         for e in error.errors():
-            _explain(problems, e, model)
+            if e["type"] == "extra_forbidden":
+                extra.setdefault(e["loc"][:-1], []).append(str(e["loc"][-1]))
+            else:
+                _explain(problems, e, model)
+        for location, names in extra.items():
+            problems.unknown(names, _fields_at(model, location),
+                             place=f"{_place(location)}." if location else "")
         problems.raise_if_any()
+
+
+def refuse_other_kind(data, known, source):
+    """Raises InputError when the file `source` is plainly of a kind that does not have the keys
+    `known`."""
+    for keys, kind, command in _KINDS:
+        if keys <= data.keys() and keys.isdisjoint(known):
+            raise InputError(f"{source}: {kind}; this command starts from another file; "
+                             f"want {command}") from None
+
+
+def said_of(error):
+    """What pydantic says of a value, in the words of all messages."""
+    want = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    for old, new in (("greater than or equal to", "at least"), ("less than or equal to", "at most"),
+                     ("greater than", "more than")):
+        want = want.replace(old, new)
+    return want
 
 
 def _tuples(value):
@@ -67,19 +98,24 @@ def _tuples(value):
     return value
 
 
+def _place(location):
+    text = ".".join(f"[{p + 1}]" if isinstance(p, int) else p for p in location)
+    return text.replace(".[", "[")
+
+
 def _explain(problems, error, model):
-    place = ".".join(f"[{p + 1}]" if isinstance(p, int) else p for p in error["loc"])
-    place = place.replace(".[", "[")
-    if error["type"] == "extra_forbidden":
-        known = ", ".join(_fields_at(model, error["loc"][:-1]))
-        problems.say(f"{place}: unknown key; known keys here: {known}")
-    elif error["type"] == "missing":
+    place = _place(error["loc"])
+    if error["type"] == "missing":
         problems.say(f"{place}: missing")
-    else:
-        tabular = error["type"] in ("model_type", "dict_type")
-        want = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-        want = "a table such as { key = value }" if tabular else want
-        problems.add(place or "file", error["input"], want)
+        return
+    want = said_of(error)
+    if error["type"] == "model_type":
+        first, *more = _fields_at(model, error["loc"])
+        want = f"a table such as {{ {first} = ... }}" + (
+            f"; other keys: {', '.join(more)}" if more else "")
+    elif error["type"] == "dict_type":
+        want = "a table such as { key = value }"
+    problems.add(place or "file", error["input"], want)
 
 
 def _fields_at(model, location):

@@ -16,7 +16,7 @@ from clo_gen.io.folders import choose_folder, new_file, new_folder, want_new_fil
 from clo_gen.io.json_data import write_json
 from clo_gen.io.problems import InputError, Problems, collect_complaints
 from clo_gen.io.table import Column, judge, read_table
-from clo_gen.io.toml import load_toml
+from clo_gen.io.toml import load_toml, refuse_other_kind
 
 _NUMBERS = ("pool_par", "conc_limit_basis", "dscore_min", "ob_max", "ind_max", "riskscore_max",
             "ob_floor", "ind_floor")
@@ -101,9 +101,7 @@ def _deals(path):
     """Arguments of every row of a table."""
     frame = read_table(path)
     problems = Problems(path)
-    for name in frame.columns:
-        if name not in _NAMES:
-            problems.say(f"column {name}: unknown; known columns: {', '.join(_NAMES)}")
+    problems.unknown([name for name in frame.columns if name not in _NAMES], _NAMES, what="column")
     for name in (n for n in _NUMBERS if n not in frame):
         problems.say(f"column {name}: missing")
 
@@ -129,8 +127,8 @@ def _deals(path):
 def _one_deal(path):
     """Arguments of a TOML deal."""
     given, problems = load_toml(path), Problems(path)
-    for key in set(given) - set(_NAMES):
-        problems.say(f"{key}: unknown key; known keys: {', '.join(_NAMES)}")
+    refuse_other_kind(given, _NAMES, path)
+    problems.unknown([key for key in given if key not in _NAMES], _NAMES)
     for name in (n for n in _NUMBERS if n not in given):
         problems.say(f"{name}: missing")
     deal = _with_texts(given, "", problems)
