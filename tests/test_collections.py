@@ -85,7 +85,7 @@ def test_values_above_what_they_stand_for_are_refused(tmp_path, header, values, 
     ([(",88\n", ",87\n")], r"row 3: end_performing \+ .* want 0.930000, end_performing of the row"),
     ([("0.5,0.5", "2.5,0.5")], r"row 3: recovery \+ loss so far exceed the defaults"),
     ([("pay_date", "paydate")], "column pay_date: missing"),
-    ([("collection_end", "collected")], "collected: unknown column, perhaps collection_end; known columns"),
+    ([("collection_end", "collected")], "collected: unknown column, perhaps collection_end"),
     ([(ROWS[ROWS.index("2026"):], "")], "no rows; want a header and at least one row"),
 ])
 def test_bad_collections_are_refused(tmp_path, changes, message):

@@ -50,7 +50,7 @@ def edit(name, at, **keys):
     (edit("interest", 1, notes=[{"a": 1}]), "want one of A, B"),
     (edit("interest", 1, notes=[]), "notes: .*want a list of names"),
     (edit("interest", 0, fee="bank"), r"\(pay_fee\).fee: 'bank'; want one of trustee"),
-    (edit("interest", 0, caped=True), "caped: unknown key, perhaps capped; known keys here: op, from, fee, capped"),
+    (edit("interest", 0, caped=True), "caped: unknown key, perhaps capped"),
     (edit("interest", 0, capped=1), "capped: 1; want true or false"),
     (edit("interest", 4, tests=["C OC"]), r"\(cure_tests\).tests: 'C OC'; want one of B OC"),
     (edit("interest", 0, **{"from": "reserve"}), "from: 'reserve'; want an account: interest, pri"),

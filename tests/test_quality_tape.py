@@ -115,7 +115,8 @@ def test_every_complaint_about_limits_at_once(tmp_path):
     with pytest.raises(InputError) as error:
         read_limits(path)
     text = str(error.value)
-    for part in ("limits.diversity_min: -1; want", "limits.warf_maximum: unknown key, perhaps warf_max; known keys",
+    for part in ("limits.diversity_min: -1; want",
+                 "limits.warf_maximum: unknown key, perhaps warf_max",
                  "limits.warf_recovery_base", "limits.warr_min: 45; want at most 1",
                  "limits.obligor_exceptions: '5x0.015'; want shares above obligor_max (0.02)",
                  "limits.industry_exceptions: 'two at 12 %'; want exceptions such as",
