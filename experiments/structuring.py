@@ -2,12 +2,13 @@
 
     python experiments/structuring.py [config.toml] [--paths 512]
 
-A few minutes on 2 cores with the quickstart, most of it compiling. It structures the deal at three
-slopes of the spread curve. Expected figure: on fresh paths every class keeps to its limit within
-two standard errors, and a steeper curve, which asks more of a class that gives up enhancement,
-leaves less IRR wherever limits allow more debt than there was.
-Measured with --small (static deal, 24 loans): no class over its limit; equity IRR up by 3.7, 4.1
-and 4.4 points at slopes of 0, 3 and 10, since there less debt is better. Full size: not measured.
+It structures the quickstart's deal at three slopes of the spread curve. Expected figure: on fresh
+paths every class keeps to its limit within two standard errors, and a steeper curve, which asks
+more of a class that gives up enhancement, leaves less IRR wherever limits allow more debt than
+there was.
+Measured (80 s on 2 cores): no class over its limit; equity IRR up by 19.7, 20.7 and 21.3 points to
+about 0 at slopes of 0, 3 and 10: the quickstart's equity loses, so less debt is better, down to the
+bounds of the sizes, and a steeper curve pays more for what is given up.
 """
 
 import jax
