@@ -25,3 +25,8 @@ def plain_numbers(axis):
     `literal`."""
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())
+
+
+def short(text, most=24):
+    """`text`, or its beginning where it has more than `most` characters."""
+    return text if len(text) <= most else text[: most - 3] + "..."

@@ -3,7 +3,8 @@
 import numpy as np
 
 from clo_gen.plots import svg
-from clo_gen.plots.names import literal
+from clo_gen.plots.heat_maps import default_rates, worst_matrix
+from clo_gen.plots.names import literal, short
 from clo_gen.plots.run import TITLES, color_of, label_of
 from clo_gen.plots.svg import INK, SOFT, Hover, Line, mark, new_figure
 
@@ -43,7 +44,7 @@ def _month_labels(months):
 
 
 def _label(scenario):
-    return _short(label_of(scenario))
+    return short(label_of(scenario))
 
 
 def structure(data):
@@ -61,7 +62,7 @@ def structure(data):
         inside = low > 55
         ax.text(low - 1 if inside else high + 1, k, text, va="center", color=INK, fontsize=8.5,
                 ha="right" if inside else "left")
-    ax.set_yticks(range(len(classes)), [_short(c["name"]) for c in classes])
+    ax.set_yticks(range(len(classes)), [short(c["name"]) for c in classes])
     ax.invert_yaxis()
     ax.set(xlim=(0, 100), xlabel="loss of initial par, %: where a class is hit, and wiped out")
     return figure, ()
@@ -71,10 +72,6 @@ def _shades(count):
     import matplotlib
 
     return matplotlib.colormaps[CLASS_COLORS](np.linspace(0.2, 0.95, count))
-
-
-def _short(text, most=24):
-    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def macro(data, series):
@@ -152,14 +149,14 @@ def cash(data, name):
     ax.stackplot(years, 100 * np.stack(parts), colors=shades, linewidth=0)
     ax.set(title=f"Cash by payee: {_label(name)}", xlabel="years", ylabel="% of par a date",
            xlim=(0, max(years)))
-    lines = [Line(_short(n), [round(100 * x, 4) for x in part])
+    lines = [Line(short(n), [round(100 * x, 4) for x in part])
              for n, part in zip(["fees", *classes], parts, strict=True)]
     return figure, (Hover(ax, years, data["dates"]["pay"], lines, "% of par"),)
 
 
 def payees(data):
     """The colours of `cash`: a legend of its own."""
-    names = ["fees", *(_short(c["name"]) for c in data["classes"])]
+    names = ["fees", *(short(c["name"]) for c in data["classes"])]
     shades = [(0.6, 0.6, 0.6, 1.0), *_shades(len(names) - 1)]
     columns = max(1, min(5, 75 // (max(map(len, names)) + 6)))
     figure = new_figure(7.0, 0.3 * -(-len(names) // columns) + 0.1, fits=True)
@@ -190,7 +187,7 @@ def coverage(data, test):
     trigger = 100 * test["trigger"]
     ratio.axhline(trigger, color=SOFT, linewidth=1.0, linestyle=":")
     top = 200 if test["kind"] == "oc" else 300
-    ratio.set(title=f"{_short(key)}; dotted: trigger {trigger:.2f} %", ylabel="ratio, %",
+    ratio.set(title=f"{short(key)}; dotted: trigger {trigger:.2f} %", ylabel="ratio, %",
               ylim=(min(80.0, trigger - 20), top))
     fail.set(xlabel="years", ylabel="P(fails), %", ylim=(0, None), xlim=(0, last))
     pay = data["dates"]["pay"]
@@ -208,7 +205,7 @@ def class_loss(data, name):
         ax.step(x, [*values[:-1], values[-2]], where="post", color=color_of(scenario, i),
                 linewidth=1.7)[0].set_gid(mark(i))
         lines.append(Line(_label(scenario), values, i))
-    ax.set(title=f"{_short(name)}: P(loss above x)", xlabel="x, % of its balance", ylabel="%",
+    ax.set(title=f"{short(name)}: P(loss above x)", xlabel="x, % of its balance", ylabel="%",
            xlim=(0, 100), ylim=(0, None))
     return figure, (Hover(ax, x.tolist(), [f"loss above {v:g} %" for v in x], lines),)
 
@@ -224,54 +221,9 @@ def class_cash(data, name):
             ax.plot(years, values, dash, color=color_of(scenario, i), linewidth=1.5)[0].set_gid(
                 mark(i))
             lines.append(Line(f"{_label(scenario)}, {part}", values, i))
-    ax.set(title=f"{_short(name)}: principal, dashed: interest", xlabel="years",
+    ax.set(title=f"{short(name)}: principal, dashed: interest", xlabel="years",
            ylabel="% of pool par a date", xlim=(0, max(years)), ylim=(0, None))
     return figure, (Hover(ax, years, pay, lines, "% of par"),)
-
-
-def _heat(ax, values, rows, columns, form):
-    """Cells of shares [R, C] with their numbers; shading is by the square root."""
-    shown = np.sqrt(np.clip(values, 0, 1))
-    ax.imshow(shown, cmap="OrRd", vmin=0, vmax=1, aspect="auto")
-    for (r, c), value in np.ndenumerate(values):
-        # On the map's own colours, which do not follow the page.
-        ax.text(c, r, form(value), ha="center", va="center", fontsize=7.5,
-                color="#fafafa" if shown[r, c] > 0.6 else "#222222")
-    ax.set_xticks(range(len(columns)), columns)
-    ax.set_yticks(range(len(rows)), rows)
-    for side in ax.spines.values():
-        side.set_visible(False)
-    ax.tick_params(length=0)
-
-
-def _share(value):
-    return "" if value < 5e-5 else f"{100 * value:.2g}" if value < 0.1 else f"{100 * value:.0f}"
-
-
-def default_rates(data, name):
-    """Heat map of yearly default probabilities by rating and year of one scenario."""
-    matrices = _array(data["scenarios"][name]["matrices"])
-    states = data["states"]
-    live, default = states[:-3], len(states) - 3
-    figure = new_figure(4.4, 0.26 * len(live) + 0.9, fits=True)
-    ax = figure.add_subplot()
-    _heat(ax, matrices[:, : len(live), default].T, live,
-          [f"year {y + 1}" for y in range(len(matrices))], _share)
-    ax.set_title(f"Default within a year, %: {_label(name)}")
-    return figure, ()
-
-
-def worst_matrix(data, name):
-    """Heat map of the yearly matrix in the year with the highest mean default rate over ratings."""
-    matrices, states = _array(data["scenarios"][name]["matrices"]), data["states"]
-    live, default = states[:-3], len(states) - 3
-    year = int(matrices[:, : len(live), default].mean(1).argmax())
-    figure = new_figure(4.4, 0.26 * len(live) + 0.9, fits=True)
-    ax = figure.add_subplot()
-    _heat(ax, matrices[year][: len(live)], live, [*live, "default", "prepaid", "matured"], _share)
-    ax.tick_params(axis="x", labelsize=7)
-    ax.set_title(f"Transitions in year {year + 1}, %: {_label(name)}")
-    return figure, ()
 
 
 @literal
