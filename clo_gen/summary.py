@@ -39,6 +39,8 @@ DEFINITIONS = {
     "implied_rating": "best rating whose S&P 1981-2016 default rate over the class's WAL "
                       "is at least the upper 95 % limit of its loss probability",
     "default_rate_by_year": "new defaults over mean opening par of the year",
+    "historical_default_rate": "of the initial pool's performing par, by letter, what S&P's "
+                               "average one-year default rates of 1981-2016 would be",
     "irr": "mean over paths of the effective yearly yield bought at par (equity at its "
            "price); -1 when nothing comes back; irr_not_converged: share of paths left out",
     "price": "mean present value at the realised index plus the class's own spread, "
@@ -180,6 +182,7 @@ def summarise(a: Assembly, results: dict[str, Outcome]) -> dict[str, Any]:
             "loans": len(a.tape.frame),
             "defaulted_at_cutoff": float(jnp.sum(jnp.where(
                 a.inputs.tape.state == a.setup.space.default, a.inputs.tape.balance, 0.0))),
+            "historical_default_rate": _historical_default_rate(a),
         },
         "deal": {
             "name": deal.terms.name,
@@ -195,6 +198,18 @@ def summarise(a: Assembly, results: dict[str, Outcome]) -> dict[str, Any]:
         "versions": _versions(),
         "definitions": DEFINITIONS,
     }
+
+
+def _historical_default_rate(a):
+    """What an average year of S&P's 1981-2016 would see default of the pool's performing par, or
+    None where states are not its ratings."""
+    table, tape = sp_default_table(), a.inputs.tape
+    state, par = np.asarray(tape.state), np.asarray(tape.balance)
+    performing = state < len(a.setup.space.live)
+    if a.setup.space.live != table.names or not par[performing].sum() > 0:
+        return None
+    first_year = np.asarray(table.rate[:, int(np.flatnonzero(table.years == 1)[0])])
+    return float(np.average(first_year[state[performing]], weights=par[performing]))
 
 
 def read_summary(folder: str | pathlib.Path) -> dict[str, Any]:

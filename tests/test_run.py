@@ -61,6 +61,11 @@ def test_summary_has_the_promised_names(finished):
             assert {"loss_probability", "expected_loss", "wal_years", "irr"} <= set(numbers)
             assert 0 <= numbers["loss_probability"] <= 1 and 0 <= numbers["expected_loss"] <= 1
     assert summary["cash_conservation_error"] < 1e-9
+    tape = pd.read_csv(finished[2] / "tape.csv")
+    # Source: S&P global corporates 1981-2016, one-year default rates of BB, B, CCC/C.
+    rate = tape["rating"].str.strip("+-").map({"BB": 0.0072, "B": 0.0376, "CCC": 0.2678})
+    assert summary["pool"]["historical_default_rate"] == pytest.approx(
+        np.average(rate, weights=tape["current_balance"]))
     timing = json.loads((finished[2] / "timing.json").read_text())
     assert timing["compile_s"] > 0 and timing["run_s"] > 0
     assert [summary["data"][k]["kind"] for k in ("macro", "transitions", "tape")] == [
