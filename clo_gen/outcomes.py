@@ -95,11 +95,12 @@ def _fields(record):
 
 
 def block_arrays(kept: Kept, first: int, paths: int,
-                 triggers: list[float]) -> dict[str, np.ndarray]:
+                 triggers: np.ndarray) -> dict[str, np.ndarray]:
     """{name: array} of one block (host): what a file of it holds.
 
     `first` is the number of the block's first path, `paths` how many the run asks for: those of the
-    last block beyond it are left out. `triggers` [Q] are those of the coverage tests.
+    last block beyond it are left out. `triggers` [P, Q] are those of the coverage tests, 0
+    where one does not apply.
     """
     number = first + np.arange(len(kept.numbers.loss))
     asked = number < paths

@@ -202,6 +202,7 @@ class Calendar(struct.PyTreeNode):
     years: jax.Array  # [P] ACT/365 from closing
     new_year: jax.Array  # [P] 1 where a deal year starts (yearly fee caps refill)
     refinanced: jax.Array  # [P, K] 1 in periods after the class was refinanced
+    tested: jax.Array  # [P, Q] 1 where the test applies
     diverting: jax.Array  # [P, V] 1 where the diversion applies
     reinvesting: jax.Array  # [P] 1 in the reinvestment period
     after_reinvesting: jax.Array  # [P] 1 where unscheduled principal may still be reinvested

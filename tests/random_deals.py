@@ -26,7 +26,7 @@ FEATURES = (
     "fee_cap", "fee_basis", "fee_interest", "fee_not_carried", "reserve", "reserve_of_notes", "oc",
     "ic", "divert_to_collateral", "divert_to_notes", "reinvest", "reinvest_after", "refinance",
     "call_date", "call_below", "call_irr", "event_same", "event_next", "pari_passu", "no_deferral",
-    "incentive", "swap", "cap", "european", "hand_made", "rolled",
+    "incentive", "swap", "cap", "european", "hand_made", "rolled", "late_tests",
 )
 
 
@@ -87,6 +87,8 @@ def _tests(r, on, notes):
               "trigger": float(trigger)}
              for k in ends[:3] for kind, trigger in (("oc", 1 + 0.97 * (1 / debt[k] - 1)),
                                                      ("ic", r.uniform(1.0, 1.6))) if kind in on]
+    for test in tests if "late_tests" in on else ():
+        test["applies_from"] = pay_date(2 if test["kind"] == "oc" else 3)
     last = notes[-1]["name"]
     wanted = [to for to in ("collateral", "notes") if f"divert_to_{to}" in on]
     diversions = [{"name": f"to {to}", "through": last, "share": 0.4 + 0.2 * i, "to": to,

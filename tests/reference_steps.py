@@ -92,6 +92,8 @@ class Steps:
 
     def _failing(self, name, ratio):
         self.row["ratio"].setdefault(name, ratio)
+        if self.p < self.deal["tests"][name]["first_date"]:
+            return False
         return ratio < self.deal["tests"][name]["trigger"] * (1 - 1e-10)
 
     def _repay(self, amount, account, order):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from clo_gen.deal.tranche import closing_oc_ratios, credit_enhancement
+from clo_gen.explain import explain_deal
 from clo_gen.io.backtest_config import read_backtest
 from clo_gen.io.config import read_config, read_scenarios
 from clo_gen.io.dates import add_months, months_between, year_fraction
@@ -136,6 +137,18 @@ def test_what_is_known_is_said_once_and_what_was_meant_is_guessed(tmp_path):
     assert "  oddity: unknown key" in lines
     assert any(line.startswith("  notes[1].sprd_bps: unknown key, perhaps spread_bps")
                for line in lines)
+
+
+def test_a_test_that_begins_later(tmp_path):
+    later = ('kind = "ic", through = "B",   trigger = 1.20', 'kind = "ic", through = "B", '
+             "applies_from = 2026-04-15, trigger = 1.20")
+    deal = read_deal(edited(tmp_path, later))
+    q = deal.tests.index("A/B IC")
+    tested = np.asarray(deal.calendar.tested)
+    assert tested[0, q] == 0 and tested[1:, q].all() and np.delete(tested, q, axis=1).all()
+    assert "A/B IC applies from 2026-04-15." in explain_deal(deal)
+    with pytest.raises(InputError, match="applies_from: '2039-01-15'; want a date from 2025-10-15"):
+        read_deal(edited(tmp_path, (later[0], later[1].replace("2026-04", "2039-01"))))
 
 
 def test_standard_lists_written_out_are_the_same_deal(tmp_path):

@@ -18,7 +18,7 @@ from clo_gen.deal.dates import dates_of
 from clo_gen.deal.waterfall import run_waterfall
 from clo_gen.io.deal_arrays import purchases
 from clo_gen.io.oracle import SCHEMA, read_oracle
-from clo_gen.io.payment_calendar import lag_periods, term_periods
+from clo_gen.io.payment_calendar import lag_periods, scheduled_dates, term_periods
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 DEFAULT = (3, 11, 13)
@@ -38,7 +38,9 @@ def plain_terms(loaded, deal):
         return [k for k in range(len(names)) if equal in groups[k:]]
 
     tests = {t.name: {"kind": getattr(t, "kind", "oc"), "notes": through(t),
-                      "trigger": float(deal.trigger[q])}
+                      "trigger": float(deal.trigger[q]),
+                      "first_date": sum(d < (getattr(t, "applies_from", None) or d)
+                                        for d in scheduled_dates(terms))}
              for q, t in enumerate((*terms.tests, *terms.diversions))}
     for v, t in enumerate(terms.diversions):
         tests[t.name] |= {"share": float(deal.diversion[v]), "to": t.to, "number": v}

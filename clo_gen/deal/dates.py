@@ -25,6 +25,7 @@ class Date(struct.PyTreeNode):
     fee_fraction: jax.Array  # [F]
     carried_fraction: jax.Array  # [F]
     new_year: jax.Array  # []
+    tested: jax.Array  # [Q]
     diverting: jax.Array  # [V]
     reinvesting: jax.Array  # []
     after_reinvesting: jax.Array  # []
@@ -77,7 +78,7 @@ def dates_of(deal: Deal, calendar: Calendar, collections: Collections, index: ja
         growth=(1.0 + deal.hurdle) ** steps, call_growth=(1.0 + equity_irr) ** steps,
         note_fraction=cal.note_fraction, fee_fraction=cal.fee_fraction,
         carried_fraction=cal.carried_fraction, new_year=cal.new_year,
-        diverting=cal.diverting, reinvesting=cal.reinvesting,
+        tested=cal.tested, diverting=cal.diverting, reinvesting=cal.reinvesting,
         after_reinvesting=cal.after_reinvesting, can_call=cal.can_call, call_date=cal.call_date,
         is_last=cal.is_last,
     )

@@ -33,6 +33,7 @@ class Today(struct.PyTreeNode):
     per_par: tuple  # K scalars: interest billed on a unit of the class's balance
     counted: jax.Array | None  # [] what a unit spent on purchases adds to the OC numerator
     trigger: tuple  # Q scalars
+    tested: tuple  # Q scalars: 1 once the test applies; before, it is made but nothing follows
     diverted: tuple  # V scalars: share of the account that a diversion takes today
     incentive: jax.Array  # [] the manager's share
     reinvesting: jax.Array  # [] 1 in the reinvestment period
@@ -128,7 +129,7 @@ def limit_of(step: Any, ledger: Ledger, today: Today, account: int, claims: Clai
     tests, passed = {}, 1.0
     for q in tests_of_step(step):
         measured = _test(q, ledger, today, claims, waterfall, senior.get(q, ()))
-        failed = _fails(step, measured[0], today.trigger[q], today.temperature)
+        failed = today.tested[q] * _fails(step, measured[0], today.trigger[q], today.temperature)
         required = _required(q, step, measured, today, waterfall)
         tests[q] = measured[0], failed * lesser(cash, required)
         passed = passed * (1.0 - failed)

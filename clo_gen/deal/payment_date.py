@@ -89,8 +89,9 @@ def open_date(s: Standing, p: Any, date: Date, period: Any, deal: Deal, waterfal
             billed, scalars(s.balance), strict=False)),
         counted=None if new is None else reinvestment.counted_per_spent(
             new, deal.discount_threshold),
-        trigger=scalars(deal.trigger), diverted=scalars(deal.diversion * date.diverting),
-        incentive=deal.incentive, reinvesting=date.reinvesting,
+        trigger=scalars(deal.trigger), tested=scalars(date.tested),
+        diverted=scalars(deal.diversion * date.diverting), incentive=deal.incentive,
+        reinvesting=date.reinvesting,
         allowance=date.after_reinvesting * deal.reinvest_after * weight[0, 0] * unscheduled,
         temperature=temperature)
     return Opened(today, scalars(cash), stock, s.alive * (received.interest + received.principal),

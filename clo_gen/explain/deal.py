@@ -111,7 +111,9 @@ def _tests(loaded):
            if t.ccc_limit < 1 else "")
     haircuts = (f"Par counts{ccc}; defaults at the lower of {percent(t.defaulted_price)} and their "
                 f"recovery; loans bought below {percent(t.discount_threshold)} at their price.")
-    return [*table(rows, left=(0, 1, 2)), wrapped(haircuts, "  ")]
+    later = [wrapped(f"{test.name} applies from {test.applies_from}.", "  ")
+             for test in t.tests if test.applies_from]
+    return [*table(rows, left=(0, 1, 2)), *later, wrapped(haircuts, "  ")]
 
 
 def _features(loaded):

@@ -53,6 +53,10 @@ def check_tests(terms: Any, problems: Any) -> None:
         _check_through(place, test.through, terms, problems)
         if test.kind == "oc" and test.trigger <= 1.0:
             problems.add(f"{place}, trigger", test.trigger, "an OC trigger above 1 (1.2 is 120 %)")
+        if test.applies_from and not terms.closing <= test.applies_from <= terms.maturity:
+            problems.add(f"{place}, applies_from", str(test.applies_from),
+                         f"a date from {terms.closing}, the closing, to {terms.maturity}, the "
+                         "maturity")
     for i, test in enumerate(terms.diversions):
         place = f"diversions[{i + 1}] ({test.name})"
         _check_through(place, test.through, terms, problems)

@@ -82,12 +82,14 @@ class FeeTerms(Record):
 
 
 class TestTerms(Record):
-    """Coverage of class `through` and everything senior to it."""
+    """Coverage of class `through` and everything senior to it, on payment dates due on or after
+    `applies_from` (none given: on all)."""
 
     name: Name
     kind: Literal["oc", "ic"]
     through: str
     trigger: Trigger
+    applies_from: Date | None = None
 
 
 class DiversionTerms(Record):

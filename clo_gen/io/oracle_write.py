@@ -88,6 +88,9 @@ def _refuse_terms(deal, collections, problems):
         if test.kind != "oc":
             problems.say(f"tests[{i + 1}] ({test.name}): an {test.kind.upper()} test; the schema "
                          "has OC tests only")
+        if test.applies_from:
+            problems.say(f"tests[{i + 1}] ({test.name}), applies_from: tests of the schema apply "
+                         "from the first payment date")
     for i, diversion in enumerate(terms.diversions):
         if diversion.to != "collateral" or not diversion.always:
             problems.say(f"diversions[{i + 1}] ({diversion.name}): want to = \"collateral\" and "

@@ -75,6 +75,8 @@ def payment_calendar(terms: DealTerms, paid: Any, last: Any, month_fraction: Any
     # Whatever collateral is left when the notes mature is sold.
     must_call = (np.zeros(count, bool) if call is None
                  else (due == call.date) | (due >= terms.maturity))
+    tested = [due >= (t.applies_from or terms.closing) for t in terms.tests] + [
+        np.ones(count, bool) for _ in terms.diversions]
     diverting = [lasting if not d.always else np.ones(count, bool) for d in terms.diversions]
 
     def column(values, width):
@@ -90,7 +92,7 @@ def payment_calendar(terms: DealTerms, paid: Any, last: Any, month_fraction: Any
         years=jnp.asarray([(d - terms.closing).days / 365.0 for d in paid]),
         new_year=jnp.asarray(np.diff(deal_year, prepend=-1) > 0, float),
         refinanced=column(refinanced, len(refinanced)),
-        diverting=column(diverting, len(diverting)),
+        tested=column(tested, len(tested)), diverting=column(diverting, len(diverting)),
         reinvesting=jnp.asarray(buying, float), after_reinvesting=jnp.asarray(after, float),
         can_call=jnp.asarray(can_call, float), call_date=jnp.asarray(must_call, float))
 

@@ -111,7 +111,8 @@ def simulate(a: Assembly, sim: Simulator, blocks, todo, *, on_block=lambda name,
     `on_block(scenario, blocks done of it)` reports progress. Raises what `stop()` returns, once it
     is an exception and the blocks in work are on disk; WriteError when a block cannot be written.
     """
-    triggers = [test.trigger for test in a.deal.terms.tests]
+    tests = len(a.deal.terms.tests)
+    triggers = np.asarray(a.deal.deal.trigger * a.deal.calendar.tested)[:, :tests]
     waiting = None
     for name, numbers in _together(todo, sim.devices):
         filled = numbers + numbers[-1:] * (sim.devices - len(numbers))

@@ -1,5 +1,6 @@
 """What the command line prints: short tables of results that files hold in full."""
 
+import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -109,7 +110,8 @@ def happened(d):
     """What an analyst asks first: failed tests, a call, acceleration."""
     dates, c = d.collections.pay_dates, d.cash
     for q, name in enumerate(d.deal.tests):
-        failed = (c.ratio[:, q] > 0) & (c.ratio[:, q] < float(d.deal.deal.trigger[q]) * (1 - 1e-12))
+        trigger = d.deal.deal.trigger[q] * d.deal.calendar.tested[:, q]
+        failed = (c.ratio[:, q] > 0) & (c.ratio[:, q] < np.asarray(trigger) * (1 - 1e-12))
         if failed.any():
             yield (f"{name} failed on {failed.sum()} of {len(dates)} dates, first "
                    f"{dates[failed.argmax()]}; repaid or diverted "
