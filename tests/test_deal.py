@@ -139,16 +139,15 @@ def test_what_is_known_is_said_once_and_what_was_meant_is_guessed(tmp_path):
                for line in lines)
 
 
-def test_a_test_that_begins_later(tmp_path):
-    later = ('kind = "ic", through = "B",   trigger = 1.20', 'kind = "ic", through = "B", '
-             "applies_from = 2026-04-15, trigger = 1.20")
-    deal = read_deal(edited(tmp_path, later))
-    q = deal.tests.index("A/B IC")
+def test_interest_coverage_is_tested_from_the_second_payment_date(tmp_path):
+    deal = read_deal(US_BSL)
+    late = [name.endswith(" IC") for name in deal.tests]
     tested = np.asarray(deal.calendar.tested)
-    assert tested[0, q] == 0 and tested[1:, q].all() and np.delete(tested, q, axis=1).all()
+    assert sum(late) == 3 and tested[1:].all() and (tested[0] == np.logical_not(late)).all()
     assert "A/B IC applies from 2026-04-15." in explain_deal(deal)
     with pytest.raises(InputError, match="applies_from: '2039-01-15'; want a date from 2025-10-15"):
-        read_deal(edited(tmp_path, (later[0], later[1].replace("2026-04", "2039-01"))))
+        read_deal(edited(tmp_path, ("1.20, applies_from = 2026-04-15",
+                                    "1.20, applies_from = 2039-01-15")))
 
 
 def test_standard_lists_written_out_are_the_same_deal(tmp_path):
