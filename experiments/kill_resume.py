@@ -3,7 +3,7 @@
     python experiments/kill_resume.py [--kills 50]
 
 SIGKILL, then `clo-gen run --resume`, and so on until the run is complete; then its files are
-compared with those of an uninterrupted one (all but timing.json and report.html). Three kinds:
+compared with those of an uninterrupted one (all but timing.json). Three kinds:
 each of the STEPS at which files and folders get their names, where the process kills itself; random
 moments of its life; and one of two processes that share a run. Expected: 0 files differ.
 About 20 minutes on 2 cores.

@@ -73,7 +73,8 @@ def unknown_names(names: Iterable[str], known: Collection[str], *, place: str = 
     out = []
     for n, name in enumerate(names):
         said = f"{place}{name}: unknown {what}"
-        near = difflib.get_close_matches(str(name), known, 1, 0.75)
+        # Only for those that are shown: a hostile file has a hundred thousand.
+        near = difflib.get_close_matches(str(name), known, 1, 0.75) if n < Problems.shown else []
         said += f", perhaps {near[0]}" if near else ""
         out.append(said if n else f"{said}; known {what}s here: {', '.join(known)}")
     return out

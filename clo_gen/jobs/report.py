@@ -50,9 +50,9 @@ def _replace(folder, run, found):
         (draft / "old").mkdir(parents=True)
         write_report(draft, run, found)
         for name in FILES:
-            if (folder / name).exists():
+            if (folder / name).is_dir():  # a file is replaced in one go
                 (folder / name).rename(draft / "old" / name)
-            (draft / name).rename(folder / name)
+            (draft / name).replace(folder / name)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
