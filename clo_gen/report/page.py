@@ -15,8 +15,8 @@ SECTIONS = {
     "pool": ("Losses of the pool", "Shares of initial par. VaR and CVaR are of the lifetime loss; "
              "intervals are Monte Carlo errors, not model errors."),
     "coverage": ("Coverage tests", "The axes of OC ratios end at 200 %, values shown at 300 %. "
-                 "Below each test the share of paths on which it fails on a date; before it applies "
-                 "it cannot."),
+                 "Below each test the share of paths on which it fails on a date; before it "
+                 "applies it cannot."),
     "cash": ("Who gets the cash", "Interest and principal by payee, mean over paths."),
 }
 
