@@ -139,6 +139,11 @@ def test_what_is_known_is_said_once_and_what_was_meant_is_guessed(tmp_path):
                for line in lines)
 
 
+def test_a_spread_in_percent_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"\(A-2\), spread_bps: 1.65; want basis points"):
+        read_deal(edited(tmp_path, ("spread_bps = 165", "spread_bps = 1.65")))
+
+
 def test_interest_coverage_is_tested_from_the_second_payment_date(tmp_path):
     deal = read_deal(US_BSL)
     late = [name.endswith(" IC") for name in deal.tests]

@@ -391,3 +391,16 @@ def test_a_file_that_is_here_may_be_set_from_here(tmp_path, monkeypatch):
     config, folder = read_config(overrides=["calibration.run=mine"])
     assert folder / config.calibration.run == tmp_path / "mine"
     assert read_config(overrides=["calibration.run=runs/other"])[0].calibration.run == "runs/other"
+
+
+def test_the_same_complaint_about_many_rows_is_folded(tmp_path):
+    head = "loan_id,current_balance,rate_type,maturity_date,spread_bps"
+    rows = [f"{i},5e6,float,{2024 if i < 9 else 2030}-01-01,340" for i in range(20)]
+    (tmp_path / "tape.csv").write_text("\n".join([head, *rows]))
+    config, folder = read_config(overrides=[f"tape={{file='{tmp_path / 'tape.csv'}'}}"])
+    with pytest.raises(InputError) as error:
+        assemble(config, folder)
+    said = str(error.value)
+    assert said.count("want a date after the cut-off") == 4
+    assert "maturity_date: the same in 5 more rows" in said
+    assert said.count("rating: missing") == 1 and "rating: missing in all 20 rows" in said

@@ -42,8 +42,10 @@ def macro_paths(
                 *read, job.Request(kind, paths=paths, months=months, **request), out,
                 on_stage=update)
         screen.show(job.table(report))
+        own = "" if config is None else f"{config} "
         screen.say(*report.notes, f"written to {written} (paths.csv, fan.png); a run on them: "
-                   f"clo-gen run --set macro.generator=paths --set macro.paths={written}/paths.csv "
+                   f"clo-gen run {own}--set macro.generator=paths "
+                   f"--set macro.paths={written}/paths.csv "
                    f"--set 'scenarios=[\"{report.scenario}\"]'")
         screen.result(report.summary, written)
 

@@ -24,6 +24,10 @@ def check_notes(terms: DealTerms, par: float, problems: Problems) -> None:
         place = f"notes[{i + 1}] ({note.name})"
         if (note.spread_bps is None) == (note.rate is None):
             problems.say(f"{place}: want either spread_bps or rate")
+        for where, terms_of in ((place, note), (f"{place}.refinance", note.refinance)):
+            if terms_of is not None and 0 < (terms_of.spread_bps or 0.0) < 10:
+                problems.add(f"{where}, spread_bps", terms_of.spread_bps,
+                             "basis points, 0 or at least 10 (135 is 1.35 %)")
         new = note.refinance
         if new is not None and ((note.rate is None) != (new.rate is None)
                                 or (note.spread_bps is None) != (new.spread_bps is None)):

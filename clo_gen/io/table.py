@@ -136,6 +136,14 @@ def read_judged(path: pathlib.Path | str, columns: Sequence[Column], *,
     return table, problems
 
 
+def complain_of_rows(rows: Any, name: str, problems: Problems, complain: Callable) -> None:
+    """complain(row) for the first of the `rows`, and in one line how many more have the same."""
+    for row in rows[:_ROWS_SHOWN]:
+        complain(row)
+    if len(rows) > _ROWS_SHOWN:
+        problems.say(f"{name}: the same in {len(rows) - _ROWS_SHOWN} more rows")
+
+
 def judge(frame: Any, columns: Any, problems: Problems, label: Callable) -> pd.DataFrame:
     """Typed copy of the known `columns` of `frame`; blanks become None/nan.
 
@@ -148,11 +156,9 @@ def judge(frame: Any, columns: Any, problems: Problems, label: Callable) -> pd.D
         text = frame[column.name].astype(str).str.strip()
         blank = (text == "").to_numpy()
         values, bad = _convert(column, text.mask(blank))
-        rows = np.flatnonzero(bad & ~blank)
-        for row in rows[:_ROWS_SHOWN]:
-            problems.add(f"{label(row)}, {column.name}", text.iloc[row], column.accepted)
-        if len(rows) > _ROWS_SHOWN:
-            problems.say(f"{column.name}: the same in {len(rows) - _ROWS_SHOWN} more rows")
+        complain_of_rows(
+            np.flatnonzero(bad & ~blank), column.name, problems, lambda row: problems.add(
+                f"{label(row)}, {column.name}", text.iloc[row], column.accepted))  # noqa: B023
         out[column.name] = values
     return pd.DataFrame(out, index=frame.index)
 

@@ -19,7 +19,7 @@ import pandas as pd
 from clo_gen.io import dates
 from clo_gen.io.config import RecoveryConfig
 from clo_gen.io.problems import InputError, Problems
-from clo_gen.io.table import Column, as_text, judge, need_columns, read_table
+from clo_gen.io.table import Column, as_text, complain_of_rows, judge, need_columns, read_table
 from clo_gen.io.tape_arrays import FREQUENCIES, initial_states, to_tape
 from clo_gen.io.tape_completion import complete
 from clo_gen.io.toml import Record, load_toml, parse
@@ -249,17 +249,16 @@ def _require(loans, given, problems, label, cutoff, indices):
         if name not in given and len(rows):
             problems.say(f"column {name}: missing{reason}, {len(rows)} rows need it")
             continue
-        for row in rows:
-            problems.say(f"{label(row)}, {name}: missing{reason}")
+        complain_of_rows(rows, name, problems, lambda row: problems.say(
+            f"{label(row)}, {name}: missing{reason}"))  # noqa: B023
     slip = floating & (loans["spread_bps"] > 0) & (loans["spread_bps"] < 1)
-    for row in np.flatnonzero(slip):
-        problems.add(f"{label(row)}, spread_bps", loans["spread_bps"].iloc[row],
-                     "basis points (350 is 3.5 %)")
+    complain_of_rows(np.flatnonzero(slip), "spread_bps", problems, lambda row: problems.add(
+        f"{label(row)}, spread_bps", loans["spread_bps"].iloc[row], "basis points (350 is 3.5 %)"))
     live = ~(loans["default_date"] <= pd.Timestamp(cutoff))
     late = live & (loans["maturity_date"] <= pd.Timestamp(cutoff))
-    for row in np.flatnonzero(late):
-        problems.add(f"{label(row)}, maturity_date", str(loans["maturity_date"].iloc[row].date()),
-                     f"a date after the cut-off {cutoff}")
+    complain_of_rows(np.flatnonzero(late), "maturity_date", problems, lambda row: problems.add(
+        f"{label(row)}, maturity_date", str(loans["maturity_date"].iloc[row].date()),
+        f"a date after the cut-off {cutoff}"))
     unknown = floating & ~loans["benchmark"].isin(indices)
     for row in np.flatnonzero(unknown):
         problems.add(f"{label(row)}, benchmark", loans["benchmark"].iloc[row],

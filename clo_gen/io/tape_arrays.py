@@ -8,6 +8,7 @@ import pandas as pd
 
 from clo_gen.io import dates
 from clo_gen.io.problems import Problems
+from clo_gen.io.table import complain_of_rows
 from clo_gen.io.tables import rating_notches
 from clo_gen.records import Tape
 from clo_gen.states import StateSpace
@@ -21,7 +22,7 @@ def initial_states(loans: pd.DataFrame, space: StateSpace, cutoff: datetime.date
     n = len(loans)
     state, effect = np.zeros(n, int), np.zeros(n)
     if space.name == "rating":
-        notches = rating_notches()
+        notches, unknown = rating_notches(), []
         for row, rating in enumerate(loans["rating"]):
             if rating in ("D", "SD"):
                 state[row] = space.default
@@ -29,9 +30,14 @@ def initial_states(loans: pd.DataFrame, space: StateSpace, cutoff: datetime.date
                 letter, effect[row] = notches[rating]
                 state[row] = space.index(letter)
             elif pd.isna(loans["default_date"].iloc[row]):
-                shown = "missing" if pd.isna(rating) else rating
-                problems.add(f"{label(row)}, rating", shown,
-                             "a notch of S&P (B+), Moody's (B1) or DBRS (B (high)), or D")
+                unknown.append(row)
+        want = "want a notch of S&P (B+), Moody's (B1) or DBRS (B (high)), or D"
+        if len(unknown) == n and loans["rating"].isna().all():
+            problems.say(f"rating: missing in all {n} rows; {want}")
+        else:
+            complain_of_rows(unknown, "rating", problems, lambda row: problems.say(
+                f"{label(row)}, rating: " + ("missing" if pd.isna(loans["rating"].iloc[row])
+                                             else repr(loans["rating"].iloc[row])) + f"; {want}"))
     else:
         days = loans["days_past_due"].fillna(0.0).to_numpy(float)
         state = np.minimum((days // 30).astype(int), space.default)  # 120 days and more

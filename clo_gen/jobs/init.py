@@ -17,7 +17,7 @@ _README = """# {name}
 
 | file | what it is |
 |---|---|
-| `config.toml` | what is run: paths, scenarios, models; every key is commented |
+| `config.toml` | what is run: paths, scenarios, models; commented |
 | `deal.toml` | the deal: classes, fees, tests, dates, assumptions |
 | `tape.csv` | the loans. SYNTHETIC: made up around the deal's published averages |
 | `scenarios.toml` | what the four macro scenarios do to each series |
@@ -29,7 +29,7 @@ _README = """# {name}
     clo-gen run config.toml --tape my_tape.csv     # your own loans
 
 Your own tape needs `loan_id, current_balance, rate_type, maturity_date` and, for floating loans,
-`spread_bps`; a `rating` (S&P, Moody's or Fitch scale), and enough par to carry the deal's notes.
+`spread_bps`; a `rating` (S&P, Moody's or DBRS scale), and enough par to carry the deal's notes.
 Columns of `tape.csv` beyond these may be left out. Headers of your own are mapped by a file that
 `[tape] columns` names. What is wrong with a file is told all at once, with row and field.
 """
